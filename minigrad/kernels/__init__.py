@@ -1,0 +1,26 @@
+"""Kernels: the array functions worth writing by hand, once for each kind of device.
+
+`cpu.py` and `gpu.py` export the same names with the same signatures. They know arrays and nothing else: no
+tensor, no graph, no derivative rule. Whoever needs one asks for the module that fits the array in hand:
+
+>>> import numpy as np
+>>> x = np.zeros(3)
+>>> kernels_for(x).gelu_forward(x)
+array([0., 0., 0.])
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from minigrad.device import Array, device_of
+from minigrad.kernels import cpu
+
+
+def kernels_for(array: Array) -> ModuleType:
+    """The kernel module for the device that holds `array`."""
+    if device_of(array) == "cpu":
+        return cpu
+    from minigrad.kernels import gpu
+
+    return gpu

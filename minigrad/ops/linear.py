@@ -1,0 +1,62 @@
+"""Matrix products. Both gradients of a product are products with the other factor transposed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import Function
+from minigrad.device import Array
+from minigrad.kernels import kernels_for
+from minigrad.ops.shape import unbroadcast
+
+
+class MatMul(Function):
+    """a @ b over the last two axes, of operands with at least two; leading axes broadcast.
+
+    C = A B gives dA = dC B^T and dB = A^T dC: the shapes admit nothing else.
+    """
+
+    keeps_inputs = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return kernels_for(a).matmul(a, b)
+
+    def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
+        da = unbroadcast(grad @ b.swapaxes(-1, -2), a.shape) if self.needs[0] else None
+        if not self.needs[1]:
+            return da, None
+        if b.ndim == 2:  # one large product instead of a batch of small ones that are summed afterwards
+            return da, rows(a).swapaxes(0, 1) @ rows(grad)
+        return da, unbroadcast(a.swapaxes(-1, -2) @ grad, b.shape)
+
+
+class Linear(Function):
+    """x W^T + b, the bias added in place to the product.
+
+    Args of forward: x (..., I), weight (O, I), bias (O,).
+    """
+
+    keeps_inputs = True
+
+    def forward(self, x: Array, weight: Array, bias: Array) -> Array:
+        if x.shape[-1] != weight.shape[1]:
+            raise ValueError(f"the input's last axis has {x.shape[-1]}, the weight expects {weight.shape[1]}")
+        y = kernels_for(x).matmul(x, weight.T)
+        y += bias
+        return y
+
+    def backward(self, grad: Any, x: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
+        flat = rows(grad)  # (N, O)
+        ones = np.ones_like(flat if isinstance(flat, np.ndarray) else flat.data, shape=len(flat))
+        return (
+            (flat @ weight).reshape(x.shape) if self.needs[0] else None,
+            flat.swapaxes(0, 1) @ rows(x) if self.needs[1] else None,
+            ones @ flat if self.needs[2] else None,  # the column sum, streamed by BLAS
+        )
+
+
+def rows(x: Any) -> Any:
+    """(..., C) as a matrix (N, C)."""
+    return x.reshape(-1, x.shape[-1])
