@@ -1,0 +1,65 @@
+"""Pictures of training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from minigrad.train import StepRecord
+
+TRAIN, VALIDATION, LINES = "#9ecae1", "#08519c", "#636363"  # blues and grey: told apart without colour vision
+
+
+def loss_curve(
+    records: Sequence[StepRecord], path: str | Path, *, title: str, levels: Mapping[str, float] | None = None
+) -> None:
+    """Draw training and validation loss against the step, and save the picture.
+
+    Args:
+        records: one per step.
+        path: where to; the ending decides the format.
+        title: above the picture.
+        levels: losses to hold the curve against (nats), each drawn as a labelled line.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([r.step for r in records], [r.loss for r in records], color=TRAIN, lw=1.2, label="training batch")
+    looks = [(r.step, r.validation_loss) for r in records if r.validation_loss is not None]
+    axes.plot(
+        [step for step, _ in looks],
+        [loss for _, loss in looks],
+        color=VALIDATION,
+        lw=2,
+        marker="o",
+        ms=4,
+        label="validation text",
+    )
+    last = records[-1].step
+    for name, level in (levels or {}).items():
+        axes.axhline(level, color=LINES, lw=1, ls=(0, (4, 3)))
+        axes.annotate(
+            f"{name}: {level:.2f}",
+            (last, level),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            color=LINES,
+            fontsize=9,
+        )
+    if looks:
+        step, loss = looks[-1]
+        axes.annotate(
+            f"{loss:.2f}", (step, loss), xytext=(6, 0), textcoords="offset points", va="center", color=VALIDATION,
+            fontweight="bold",
+        )  # fmt: skip
+    axes.set(xlabel="optimizer step", ylabel="loss, nats per character", title=title)
+    axes.set_xlim(0, last * 1.04)
+    axes.set_ylim(bottom=0.0 if not levels else min(min(levels.values()), min(r.loss for r in records)) - 0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper center")
+    figure.savefig(path, dpi=150)
