@@ -45,8 +45,9 @@ class Amax(Function):
 
     def backward(self, grad: Any, x: Any, out: Any) -> tuple[Any]:
         shape = kept_dims(x.shape, self.axes)
-        winners = array_of(x) == array_of(out).reshape(shape)
-        return (grad.reshape(shape) * (winners / winners.sum(axis=self.axes, keepdims=True)),)
+        winners = (array_of(x) == array_of(out).reshape(shape)).astype(x.dtype)
+        winners /= winners.sum(axis=self.axes, keepdims=True)
+        return (grad.reshape(shape) * winners,)
 
 
 def kept_dims(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
