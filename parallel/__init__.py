@@ -1,1 +1,79 @@
-"""parallel: distributed training written once, run under mpirun or in a simulated world."""
+"""parallel: distributed training written once, run under mpirun or in a simulated world.
+
+Names are loaded when they are first used, so that `import parallel` needs only NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parallel.cluster import Cluster
+    from parallel.collectives import ring_all_gather, ring_all_reduce, ring_reduce_scatter
+    from parallel.comm import (
+        ANY_SOURCE,
+        ANY_TAG,
+        DeadlockError,
+        SimComm,
+        Simulation,
+        clock,
+        collect_spans,
+        elapse,
+        new_status,
+        observe,
+        region,
+        simulate,
+        spawn,
+    )
+    from parallel.data_parallel import DataParallel
+    from parallel.plots import message_timeline
+
+_HOMES = {
+    "Cluster": "cluster",
+    "ring_all_gather": "collectives",
+    "ring_all_reduce": "collectives",
+    "ring_reduce_scatter": "collectives",
+    "ANY_SOURCE": "comm",
+    "ANY_TAG": "comm",
+    "DeadlockError": "comm",
+    "SimComm": "comm",
+    "Simulation": "comm",
+    "clock": "comm",
+    "collect_spans": "comm",
+    "elapse": "comm",
+    "new_status": "comm",
+    "observe": "comm",
+    "region": "comm",
+    "simulate": "comm",
+    "spawn": "comm",
+    "DataParallel": "data_parallel",
+    "message_timeline": "plots",
+}
+
+__all__ = [
+    "ANY_SOURCE",
+    "ANY_TAG",
+    "Cluster",
+    "DataParallel",
+    "DeadlockError",
+    "SimComm",
+    "Simulation",
+    "clock",
+    "collect_spans",
+    "elapse",
+    "message_timeline",
+    "new_status",
+    "observe",
+    "region",
+    "ring_all_gather",
+    "ring_all_reduce",
+    "ring_reduce_scatter",
+    "simulate",
+    "spawn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the package that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

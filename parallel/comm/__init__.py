@@ -1,0 +1,64 @@
+"""Communicators: the simulated one, the observer of any, and what programs for both worlds share."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# These are imported at once: `clock`, `observe` and `spawn` are functions that bear their file's name, and a file
+# imported later would take the function's place.
+from parallel.comm.clock import clock, elapse, new_status, region
+from parallel.comm.collect import collect_spans
+from parallel.comm.errors import (
+    ANY_SOURCE,
+    ANY_TAG,
+    DeadlockError,
+    MessageError,
+    MismatchError,
+    UnfinishedError,
+    Waiting,
+)
+from parallel.comm.observe import observe
+from parallel.comm.spawn import spawn
+
+if TYPE_CHECKING:
+    from parallel.comm.request import SimStatus
+    from parallel.comm.sim import SimComm, Simulation, simulate
+
+    Status = SimStatus
+
+__all__ = [
+    "ANY_SOURCE",
+    "ANY_TAG",
+    "DeadlockError",
+    "MessageError",
+    "MismatchError",
+    "SimComm",
+    "SimStatus",
+    "Simulation",
+    "Status",
+    "UnfinishedError",
+    "Waiting",
+    "clock",
+    "collect_spans",
+    "elapse",
+    "new_status",
+    "observe",
+    "region",
+    "simulate",
+    "spawn",
+]
+
+_LAZY = {  # they import greenlet
+    "SimComm": ("sim", "SimComm"),
+    "SimStatus": ("request", "SimStatus"),
+    "Simulation": ("sim", "Simulation"),
+    "Status": ("request", "SimStatus"),
+    "simulate": ("sim", "simulate"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the simulated world when a name of it is first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    file, attribute = _LAZY[name]
+    return getattr(import_module(f"{__name__}.{file}"), attribute)

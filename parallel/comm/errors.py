@@ -1,0 +1,54 @@
+"""What can go wrong between ranks, and the two wildcards of receiving."""
+
+from typing import NamedTuple
+
+ANY_SOURCE = -1  # Open MPI's values, so that a program needs no mpi4py to name them
+ANY_TAG = -1
+
+
+class Waiting(NamedTuple):
+    """One stream that cannot go on.
+
+    Args:
+        rank: Its rank.
+        stream: Its number on that rank, 0 for the main line.
+        call: What it waits in, for example "Send to 1 tag 0".
+        peers: The ranks it waits for; empty when any rank would do.
+        where: File and line of the program, for example "prog.py:12".
+    """
+
+    rank: int
+    stream: int
+    call: str
+    peers: tuple[int, ...]
+    where: str
+
+    def __str__(self) -> str:
+        """One sentence without its full stop."""
+        line = f" stream {self.stream}" if self.stream else ""
+        return f"rank {self.rank}{line} waits in {self.call} ({self.where})"
+
+
+class DeadlockError(RuntimeError):
+    """Ranks wait for one another and none can go on.
+
+    Args:
+        message: The text.
+        waiting: Who waits for what.
+    """
+
+    def __init__(self, message: str, waiting: tuple[Waiting, ...] = ()):
+        super().__init__(message)
+        self.waiting = waiting
+
+
+class MessageError(RuntimeError):
+    """A message does not fit the buffer of the receive it was matched with."""
+
+
+class MismatchError(RuntimeError):
+    """Ranks made different calls where all have to make the same."""
+
+
+class UnfinishedError(RuntimeError):
+    """A program ended and left requests or streams it never waited for."""

@@ -1,0 +1,52 @@
+"""The observer on a simulated communicator. tests/mpi/test_observe_mpi.py has the same on real ranks."""
+
+import numpy as np
+import pytest
+from programs.observed_cases import check_exchange, exchange
+
+from parallel import DeadlockError, elapse, observe, region, ring_all_reduce, simulate
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_spans_of_every_call(ranks):
+    results = simulate(exchange, ranks).results
+    check_exchange(results[0], ranks)
+    assert results[1:] == [[]] * (ranks - 1)
+
+
+def test_work_is_noted_once_under_the_name_of_its_region():
+    def program(comm):
+        observed = observe(comm)
+        elapse(observed, 1.0, "load")
+        with region(observed, "F0"):
+            elapse(observed, 2.0)
+            elapse(observed, 3.0)
+        return [(span.name, span.start, span.end) for span in observed.spans]
+
+    simulation = simulate(program, 1)
+    assert simulation.results[0] == [("load", 0.0, 1.0), ("F0", 1.0, 6.0)]
+    assert [span.name for span in simulation.spans] == ["load", "F0", "F0"]
+
+
+def test_observing_changes_neither_results_nor_times():
+    def plain(comm):
+        x = np.arange(12.0) * comm.Get_rank()
+        ring_all_reduce(comm, x)
+        return x.tolist()
+
+    first = simulate(plain, 4)
+    second = simulate(lambda comm: plain(observe(comm, time_limit=1e-9)), 4)
+    assert (first.results, first.times) == (second.results, second.times)
+
+
+def test_a_deadlock_names_the_programs_line_through_the_observer():
+    def program(comm):
+        observe(comm).Recv(np.empty(1), 1 - comm.Get_rank())
+
+    with pytest.raises(DeadlockError, match=r"rank 0 waits in Recv from 1 any tag \(test_observe\.py:\d+\)"):
+        simulate(program, 2)
+
+
+def test_a_time_limit_must_be_above_zero():
+    with pytest.raises(ValueError, match="time_limit=0 must be above 0 s"):
+        simulate(lambda comm: observe(comm, time_limit=0), 1)
