@@ -1,0 +1,128 @@
+"""The `minigrad` command: finds the command that was named, and only then imports it.
+
+Each command is a module in minigrad/commands with `HELP` (what it does), `add_arguments(parser)` and
+`run(args) -> int` (the exit status). A new one needs its file and one row in COMMANDS. `minigrad --help`
+imports none of them, nor NumPy, and so answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import NoReturn
+
+from minigrad import __version__
+
+# Name, module, and what `minigrad --help` says of it.
+COMMANDS = {
+    "demo": ("minigrad.commands.demo", "the tour: a GPT on two processes, the proof, the staleness picture"),
+    "train": ("minigrad.commands.train", "train a model on text, on one process or on many"),
+    "staleness": ("minigrad.commands.staleness", "map the learning rates that stale gradients allow"),
+    "launch": ("minigrad.commands.launch", "run a program of yours on n processes"),
+    "doctor": ("minigrad.commands.doctor", "check this machine, with a word on whatever is missing"),
+}
+EXAMPLES = """\
+examples:
+  minigrad demo                                   three minutes, pictures in demo/
+  minigrad train --model gpt --ranks 2 --steps 200
+  minigrad launch -n 4 -- program.py --size 1000  what `mpirun -n 4 python program.py` does
+  minigrad doctor
+
+`minigrad COMMAND --help` explains a command. An error is one line; --debug shows where it came from.
+"""
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, and whose help keeps the lines of its texts."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong with the arguments and exit with status 2."""
+        print(f"{self.prog}: error: {message} ({self.prog} --help tells more)", file=sys.stderr)
+        raise SystemExit(BAD_INPUT)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the `minigrad` command and return its exit status.
+
+    Args:
+        argv: the arguments after the command's own name; None takes those of this process.
+
+    Returns:
+        What the command returns; 2 when its input is bad, with one line on stderr that says why; 130 after
+        Ctrl-C.
+    """
+    parser = _top_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    if arguments.command not in COMMANDS:
+        parser.error(_unknown(arguments.command))
+    command = import_module(COMMANDS[arguments.command][0])
+    return _run(command, arguments.command, arguments.rest, arguments.debug)
+
+
+def _top_parser() -> Parser:
+    lines = [f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items()]
+    description = "Learn how neural networks are trained, on one device and on thousands.\n\ncommands:\n"
+    parser = Parser("minigrad", description + "\n".join(lines), EXAMPLES)
+    parser.usage = "minigrad [--version] [--debug] COMMAND ..."
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"minigrad {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    advice = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(COMMANDS)}"
+    return f"{name!r} is not a command: {advice}"
+
+
+def _run(command: ModuleType, name: str, argv: Sequence[str], debug: bool) -> int:
+    parser = Parser(f"minigrad {name}", command.HELP)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.add_arguments(parser)
+    args = parser.parse_args(argv)
+    try:
+        return int(command.run(args))
+    except KeyboardInterrupt:
+        print(f"minigrad {name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError, ArithmeticError) as error:
+        if debug or args.debug or os.environ.get("MINIGRAD_DEBUG") == "1":
+            raise
+        print(f"minigrad {name}: error: {_sentence(error)}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, on one line, with the operating system's as `file: reason`."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
