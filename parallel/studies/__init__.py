@@ -1,0 +1,1 @@
+"""Studies: each one a question about training at scale, with a function, a picture and a command."""
