@@ -50,6 +50,7 @@ def loss_curve(
             va="bottom",
             color=LINES,
             fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     if looks:
         step, loss = looks[-1]
@@ -61,5 +62,5 @@ def loss_curve(
     axes.set_xlim(0, last * 1.04)
     axes.set_ylim(bottom=0.0 if not levels else min(min(levels.values()), min(r.loss for r in records)) - 0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper center")
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.72))
     figure.savefig(path, dpi=150)

@@ -155,16 +155,16 @@ def train_steps(replica: Replica, data: TextData, config: TrainConfig) -> Iterat
     for step, windows in zip(range(config.steps), sampler, strict=False):
         start = time.perf_counter()
         optimizer.lr = config.learning_rate(step)
-        loss, norm = gradient_step(replica, data, windows, config)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingDivergedError(
-                f"training diverged at step {step + 1}: loss {loss}, gradient norm {norm}; "
-                f"try a learning rate below {optimizer.lr:.3g}"
-            )
-        optimizer.step()
-        seconds = time.perf_counter() - start
-        last = step + 1 == config.steps
-        due = last or (config.validate_every > 0 and (step + 1) % config.validate_every == 0)
+        with np.errstate(all="ignore"):  # an overflow is reported below, once, with the step
+            loss, norm = gradient_step(replica, data, windows, config)
+            require_finite(step + 1, optimizer.lr, loss=loss, gradient_norm=norm)
+            optimizer.step()
+            seconds = time.perf_counter() - start
+            due = config.validate_every > 0 and (step + 1) % config.validate_every == 0
+            validation = None
+            if due or step + 1 == config.steps:
+                validation = validation_loss(replica, data, config.validation_windows)
+                require_finite(step + 1, optimizer.lr, validation_loss=validation)
         yield StepRecord(
             step=step + 1,
             loss=loss,
@@ -172,8 +172,22 @@ def train_steps(replica: Replica, data: TextData, config: TrainConfig) -> Iterat
             grad_norm=norm,
             seconds=seconds,
             tokens=config.batch_size * data.block_size,
-            validation_loss=validation_loss(replica, data, config.validation_windows) if due else None,
+            validation_loss=validation,
         )
+
+
+def require_finite(step: int, lr: float, **numbers: float) -> None:
+    """Refuse to go on with a NaN or an infinity.
+
+    Raises:
+        TrainingDivergedError: naming the step and the number.
+    """
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise TrainingDivergedError(
+                f"training diverged at step {step}: {name.replace('_', ' ')} {number}; "
+                f"try a learning rate below {lr:.3g}"
+            )
 
 
 def gradient_step(

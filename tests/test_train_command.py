@@ -1,0 +1,107 @@
+"""`minigrad train` and `minigrad demo` as a newcomer types them, and mistypes them."""
+
+import csv
+import json
+
+import pytest
+
+from minigrad.cli import main
+from parallel.comm.launch import launch
+
+TINY = ["--steps=3", "--batch-size=4", "--block-size=16", "--layers=1", "--heads=2", "--width=16"]
+OUTPUTS = ["loss.png", "metrics.csv", "model.safetensors", "sample.txt", "settings.json"]
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog\n" * 60)
+    return path
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_training_writes_its_files(tmp_path, text, ranks):
+    out = tmp_path / "run"
+    command = ["train", "--text", str(text), "--out", str(out), "--ranks", str(ranks), *TINY]
+    assert main(command) == 0
+    assert sorted(path.name for path in out.iterdir()) == OUTPUTS
+    with open(out / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["validation_loss"]) > 0
+    assert json.loads((out / "settings.json").read_text())["ranks"] == ranks
+
+
+def test_the_same_losses_on_one_rank_and_on_two(tmp_path, text):
+    """float32, two steps: rounding only. (The proof in float64 is in test_data_parallel.py.)"""
+    losses = []
+    for ranks in ("1", "2"):
+        out = tmp_path / ranks
+        assert main(["train", "--text", str(text), "--out", str(out), "--ranks", ranks, *TINY]) == 0
+        with open(out / "metrics.csv") as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file)][:2])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_same_under_a_plain_mpirun(tmp_path, text):
+    out = tmp_path / "run"
+    command = ["-m", "minigrad.cli", "train", "--text", str(text), "--out", str(out), *TINY]
+    job = launch(command, 2, capture=True, timeout=60)
+    assert job.returncode == 0, job.stderr
+    assert sorted(path.name for path in out.iterdir()) == OUTPUTS
+    assert job.stdout.count("2 ranks") == 1  # only rank 0 reports
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--strategy zero9", "--strategy zero9 is not known; choose from: ddp"),
+        ("--model cnn9", "--model cnn9 is not known"),
+        ("--ranks 0", "--ranks 0 must be at least 1"),
+        ("--ranks 5 --batch-size 4", "--ranks 5 exceeds --batch-size 4"),
+        ("--text /no/such/file", "text file '/no/such/file' does not exist"),
+        ("--text EMPTY", "is empty"),
+        ("--text SHORT", "text has 5 characters; block_size=128 needs at least 1290"),
+        ("--text TEXT --block-size 16 --batch-size 4000", "fewer than --batch-size 4000"),
+        ("--steps 0", "--steps 0 must be at least 1"),
+        ("--lr -1", "--lr -1.0 must be positive"),
+        ("--lr nan", "--lr nan must be positive"),
+        ("--width 10 --heads 4", "--width 10 must be divisible by --heads 4"),
+        ("--seed -1", "--seed -1 must not be negative"),
+        ("--out TEXT", "is a file; it must be a folder"),
+        ("--steps many", "invalid int value: 'many'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, text, tmp_path, capfd):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "short.txt").write_text("short")
+    places = {"TEXT": text, "EMPTY": tmp_path / "empty.txt", "SHORT": tmp_path / "short.txt"}
+    words = [str(places.get(word, word)) for word in arguments.split()]
+    if "--out" not in words:
+        words += ["--out", str(tmp_path / "run")]
+    try:
+        status = main(["train", *words])
+    except SystemExit as stop:
+        status = stop.code
+    error = capfd.readouterr().err
+    assert status == 2
+    assert sentence in error
+    assert len(error.strip().splitlines()) == 1
+    assert "Traceback" not in error
+
+
+def test_a_diverging_run_ends_with_a_sentence(text, tmp_path, capfd):
+    """A learning rate of 10^30 overflows float32 at once."""
+    command = ["train", "--text", str(text), "--out", str(tmp_path / "run"), *TINY, "--lr", "1e30"]
+    status = main(command)
+    assert status == 2
+    assert "training diverged at step" in capfd.readouterr().err
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_short_demo(tmp_path, capfd):
+    out = tmp_path / "demo"
+    assert main(["demo", "--steps", "2", "--out", str(out)]) == 0
+    printed = capfd.readouterr().out
+    assert "the same bits" in printed
+    assert {"loss.png", "staleness.png", "equality.json", "metrics.csv"} <= {path.name for path in out.iterdir()}
