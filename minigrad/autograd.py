@@ -23,6 +23,7 @@ from minigrad.device import Array, is_array
 
 # A ContextVar and not a module global: threads and simulated ranks each have their own mode.
 _grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 def is_grad_enabled() -> bool:
@@ -43,6 +44,32 @@ def set_grad_enabled(mode: bool) -> Iterator[None]:
 def no_grad() -> contextlib._GeneratorContextManager[None]:
     """Inside `with no_grad():` (or under `@no_grad()`) operations leave no graph and keep nothing alive."""
     return set_grad_enabled(False)
+
+
+class Watcher:
+    """Looks on while operations run: the base of the profiler and of anomaly detection.
+
+    Inside `with watcher:` every operation and every step of a walk is handed to it, to be run by calling
+    `compute()`. Watchers nest; each passes on to the one around it.
+    """
+
+    def __enter__(self) -> Any:
+        self.outer = _watcher.get()
+        self._token = _watcher.set(self)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        _watcher.reset(self._token)
+
+    def forward(self, op: type[Function], inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Run one operation; returns its output tensor."""
+        return self.outer.forward(op, inputs, params) if self.outer else op.compute(inputs, params)
+
+    def backward(self, node: Function, gradient: Any, create_graph: bool) -> tuple[Any, ...]:
+        """Run one node's rule; returns the gradients of its inputs."""
+        if self.outer:
+            return self.outer.backward(node, gradient, create_graph)
+        return node.pull(gradient, create_graph)
 
 
 class Function:
@@ -79,6 +106,7 @@ class Function:
     parents: tuple[Any, ...] | None = None
     needs: tuple[bool, ...] = ()
     params: dict[str, Any] = {}  # noqa: RUF012
+    hooks: list[Any] | None = None
 
     def forward(self, *arrays: Any, **params: Any) -> Any:
         """Compute the output array."""
@@ -106,6 +134,12 @@ class Function:
         Raises:
             ValueError: shapes that do not fit, with the operation and the shapes.
         """
+        watcher = _watcher.get()
+        return cls.compute(inputs, params) if watcher is None else watcher.forward(cls, inputs, params)
+
+    @classmethod
+    def compute(cls, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """What `apply` does, unwatched."""
         node = cls()
         try:
             data = node.forward(*[tensor.data for tensor in inputs], **params)
@@ -174,6 +208,11 @@ class Function:
             "in place since; write to a copy (x.clone()) or call backward() first"
         )
 
+    def pull(self, gradient: Any, create_graph: bool) -> tuple[Any, ...]:
+        """Gradients of the inputs, checked operands and all: one step of the walk."""
+        rule = self.backward_with_graph if create_graph else self.backward
+        return rule(gradient, *self.operands(as_tensors=create_graph))
+
     def release(self) -> None:
         """Forget everything: the activations this node kept alive are free at once."""
         self.__dict__.clear()
@@ -238,7 +277,9 @@ def topological_order(root: Any, stop: frozenset[int] = frozenset()) -> list[Any
                     "this graph was released by an earlier backward(); to go through it twice, call "
                     "backward(retain_graph=True) the first time"
                 )
-            for parent in node.parents:
+            # Reversed, so that the first parent is visited first and comes last in the order: the parameters of a
+            # layer (later parents) stand right behind it, and their gradients are ready early in the walk.
+            for parent in reversed(node.parents):
                 if parent is not None and id(parent) not in seen:
                     stack.append((parent, False))
     order.reverse()
@@ -264,11 +305,14 @@ def _walk(
     found: dict[int, Any] = {}
     pending: dict[int, Any] = {id(start): grad}  # gradient collected so far, by node
     order = topological_order(start, stop=frozenset(wanted) if stop else frozenset())
+    watcher = _watcher.get()
     with set_grad_enabled(create_graph):
         for node in order:
             gradient = pending.pop(id(node), None)
             if gradient is None:  # every path to this node passed through an input that needs no gradient
                 continue
+            if node.hooks:
+                gradient = _through_hooks(node.hooks, gradient)
             if id(node) in wanted:
                 found[id(node)] = gradient
                 if stop:
@@ -278,10 +322,11 @@ def _walk(
                     node.accumulate_grad(gradient)
                 continue
             assert node.parents is not None
-            rule = node.backward_with_graph if create_graph else node.backward
-            for parent, share in zip(
-                node.parents, rule(gradient, *node.operands(as_tensors=create_graph)), strict=True
-            ):
+            if watcher is None:
+                shares = node.pull(gradient, create_graph)
+            else:
+                shares = watcher.backward(node, gradient, create_graph)
+            for parent, share in zip(node.parents, shares, strict=True):
                 if parent is None or share is None:
                     continue
                 key = id(parent)
@@ -290,6 +335,16 @@ def _walk(
             if not retain_graph:
                 node.release()
     return [found.get(id(t.grad_fn or t)) for t in inputs] if inputs is not None else []
+
+
+def _through_hooks(hooks: Sequence[Any], gradient: Any) -> Any:
+    """Show a gradient to the hooks of its tensor; what one returns takes its place."""
+    for hook in hooks:
+        as_tensor = gradient if isinstance(gradient, Function.tensor_type) else Function.tensor_type.wrap(gradient)
+        answer = hook(as_tensor)
+        if answer is not None:
+            gradient = answer if isinstance(gradient, Function.tensor_type) else answer.data
+    return gradient
 
 
 def backward(

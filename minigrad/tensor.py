@@ -7,6 +7,7 @@ is what lets one derivative rule serve arrays and tensors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Tensor:
     Tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "grad_fn", "requires_grad", "version")
+    __slots__ = ("__weakref__", "_hooks", "data", "grad", "grad_fn", "ready_hooks", "requires_grad", "version")
 
     # NumPy must leave `array * tensor` to Tensor.__rmul__ instead of multiplying element by element.
     __array_ufunc__ = None
@@ -52,6 +53,8 @@ class Tensor:
     grad: Tensor | None
     grad_fn: Function | None
     requires_grad: bool
+    _hooks: list[Callable[[Tensor], Tensor | None]] | None
+    ready_hooks: list[Callable[[Tensor], None]] | None
     version: list[int]  # one number, shared by all views of the same memory: how often it was written
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
@@ -62,6 +65,8 @@ class Tensor:
         self.grad = None
         self.grad_fn = None
         self.version = [0]
+        self._hooks = None
+        self.ready_hooks = None
 
     @classmethod
     def wrap(cls, data: Any) -> Tensor:
@@ -72,6 +77,8 @@ class Tensor:
         tensor.grad = None
         tensor.grad_fn = None
         tensor.version = [0]
+        tensor._hooks = None
+        tensor.ready_hooks = None
         return tensor
 
     # ------------------------------------------------------------------------------------------- attributes
@@ -192,6 +199,52 @@ class Tensor:
         else:
             self.grad.data += gradient
             self.grad.version[0] += 1
+        for hook in self.ready_hooks or ():
+            hook(self)
+
+    @property
+    def hooks(self) -> list[Callable[[Tensor], Tensor | None]] | None:
+        """What `register_hook` was given; they live on the node that made this tensor, or on the leaf itself."""
+        return self._hooks if self.grad_fn is None else self.grad_fn.hooks
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook(gradient)` when the gradient of this tensor is complete, in every walk.
+
+        Args:
+            hook: gets dL/d(this tensor); a tensor it returns takes the gradient's place, None leaves it.
+
+        Returns:
+            A function that removes the hook again.
+
+        Raises:
+            RuntimeError: the tensor requires no gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook on a tensor that requires no gradient: it would never be called")
+        hooks = [] if self.hooks is None else self.hooks
+        if self.grad_fn is None:
+            self._hooks = hooks
+        else:
+            self.grad_fn.hooks = hooks
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Callable[[], None]:
+        """Call `hook(self)` when `.grad` of this leaf is complete, while the walk goes on behind it.
+
+        This is where a gradient can leave for other ranks before the backward of earlier layers is done.
+
+        Returns:
+            A function that removes the hook again.
+
+        Raises:
+            RuntimeError: not a leaf that requires a gradient.
+        """
+        if self.grad_fn is not None or not self.requires_grad:
+            raise RuntimeError("a post-accumulate hook needs a leaf tensor that requires a gradient")
+        hooks = self.ready_hooks = self.ready_hooks or []
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
 
     def zero_grad(self) -> None:
         """Forget the collected gradient."""
