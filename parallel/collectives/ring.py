@@ -6,7 +6,7 @@ one from its left, so all links are busy all the time and no rank moves more tha
 Source: Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -75,11 +75,12 @@ def ring_reduce_scatter(comm: Any, x: NDArray[Any]) -> NDArray[Any]:
     p, rank = comm.Get_size(), comm.Get_rank()
     right, left = (rank + 1) % p, (rank - 1) % p
     scratch = np.empty(-(-flat.size // p), flat.dtype)
+    exchange = _exchange(comm, flat.dtype)
     chunks = _chunks_downwards(flat, p, rank - 1)
     passed = next(chunks)
     for own in chunks:
         arrived = scratch[: own.size]
-        comm.Sendrecv(_wire(passed), right, 0, _wire(arrived), left, 0)
+        exchange(passed, right, 0, arrived, left, 0)
         own += arrived
         passed = own
     return passed
@@ -101,22 +102,34 @@ def ring_all_gather(comm: Any, x: NDArray[Any]) -> None:
     flat = _flat(comm, x)
     p, rank = comm.Get_size(), comm.Get_rank()
     right, left = (rank + 1) % p, (rank - 1) % p
+    exchange = _exchange(comm, flat.dtype)
     chunks = _chunks_downwards(flat, p, rank)
     passed = next(chunks)
     for arriving in chunks:
-        comm.Sendrecv(_wire(passed), right, 0, _wire(arriving), left, 0)
+        exchange(passed, right, 0, arriving, left, 0)
         passed = arriving
 
 
 def _chunks_downwards(flat: NDArray[Any], p: int, first: int) -> Iterator[NDArray[Any]]:
     """The chunks first, first - 1, ... around the ring: what a rank passes on and what it takes, in turn."""
+    n = flat.size
     for index in range(first, first - p, -1):
-        yield flat[chunk(flat.size, p, index)]
+        i = index % p
+        yield flat[n * i // p : n * (i + 1) // p]  # `chunk`, written out: this is where a small ring spends its time
 
 
-def _wire(x: NDArray[Any]) -> NDArray[Any]:
-    """The same memory as MPI can send it: as bytes where MPI has no type for a dtype of NumPy, like float16."""
-    return x if x.dtype.char in MPI_TYPES and x.dtype.isnative else x.view(np.uint8)
+def _exchange(comm: Any, dtype: np.dtype[Any]) -> Callable[..., None]:
+    """`comm.Sendrecv` for arrays of `dtype`: as bytes where MPI has no such type, as for float16."""
+    if dtype.char in MPI_TYPES and dtype.isnative:
+        sendrecv: Callable[..., None] = comm.Sendrecv
+        return sendrecv
+
+    def exchange_bytes(
+        sent: NDArray[Any], dest: int, sendtag: int, received: NDArray[Any], source: int, recvtag: int
+    ) -> None:
+        comm.Sendrecv(sent.view(np.uint8), dest, sendtag, received.view(np.uint8), source, recvtag)
+
+    return exchange_bytes
 
 
 def _flat(comm: Any, x: NDArray[Any]) -> NDArray[Any]:
