@@ -10,7 +10,7 @@ Tensor([2., 4., 6.])
 from minigrad import nn, optim
 from minigrad.autograd import Function, grad, is_grad_enabled, no_grad, set_grad_enabled
 from minigrad.gradcheck import gradcheck
-from minigrad.tensor import Tensor, cat, stack
+from minigrad.tensor import Tensor, cat, einsum, stack, where
 
 __version__ = "0.1.0"
 
@@ -18,6 +18,7 @@ __all__ = [
     "Function",
     "Tensor",
     "cat",
+    "einsum",
     "grad",
     "gradcheck",
     "is_grad_enabled",
@@ -26,4 +27,5 @@ __all__ = [
     "optim",
     "set_grad_enabled",
     "stack",
+    "where",
 ]

@@ -8,7 +8,7 @@ is what lets one derivative rule serve arrays and tensors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,9 +17,9 @@ from minigrad import autograd
 from minigrad.autograd import Function
 from minigrad.device import Array, device_of, is_array
 from minigrad.ops import elementwise as ew
-from minigrad.ops.linear import MatMul
-from minigrad.ops.reduction import Amax, Mean, Sum
-from minigrad.ops.shape import Cast, Concatenate, Expand, Index, Permute, Reshape, normalize_axes
+from minigrad.ops.linear import Einsum, MatMul
+from minigrad.ops.reduction import Amax, CumSum, LogSumExp, Mean, Norm, Sum
+from minigrad.ops.shape import Cast, Concatenate, Expand, Gather, Index, Pad, Permute, Reshape, normalize_axes
 
 Dim = int | tuple[int, ...] | None
 
@@ -378,6 +378,25 @@ class Tensor:
         """Absolute value."""
         return ew.Abs.apply(self)
 
+    def erf(self) -> Tensor:
+        """Error function."""
+        return ew.Erf.apply(_as_float(self))
+
+    def maximum(self, other: Any) -> Tensor:
+        """The larger of two, element by element."""
+        return ew.Maximum.apply(*_pair(self, other))
+
+    def minimum(self, other: Any) -> Tensor:
+        """The smaller of two, element by element."""
+        return -ew.Maximum.apply(*_pair(-self, -_pair(self, other)[1]))
+
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
+        """Kept within [min, max]."""
+        low, high = -np.inf if min is None else min, np.inf if max is None else max
+        return ew.Clip.apply(self, low=low, high=high)
+
+    clamp = clip
+
     # ----------------------------------------------------------------------------------------------- reductions
 
     def sum(
@@ -411,13 +430,32 @@ class Tensor:
         """Smallest element; equal ones share the gradient."""
         return -(-self).amax(dim, keepdim)
 
-    def max(self) -> Tensor:
-        """Largest of all elements. (Along an axis: `amax`.)"""
-        return self.amax()
+    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """Largest of all elements; along an axis (values, indices), and the gradient goes to that one element."""
+        return self.amax() if dim is None else self._chosen(self.data.argmax(axis=dim), dim, keepdim)
 
-    def min(self) -> Tensor:
-        """Smallest of all elements. (Along an axis: `amin`.)"""
-        return self.amin()
+    def min(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """Smallest of all elements; along an axis (values, indices)."""
+        return self.amin() if dim is None else self._chosen(self.data.argmin(axis=dim), dim, keepdim)
+
+    def _chosen(self, indices: Array, dim: int, keepdim: bool) -> ValuesAndIndices:
+        values = self.gather(dim, np.expand_dims(indices, dim))
+        if keepdim:
+            return ValuesAndIndices(values, Tensor.wrap(np.expand_dims(indices, dim)))
+        return ValuesAndIndices(values.squeeze(dim), Tensor.wrap(indices))
+
+    def logsumexp(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Log sum exp, without overflow."""
+        return LogSumExp.apply(_as_float(self), axes=normalize_axes(dim, self.ndim), keepdims=keepdim)
+
+    def norm(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        """Euclidean norm; gradient 0 where it is 0."""
+        return Norm.apply(_as_float(self), axes=normalize_axes(dim, self.ndim), keepdims=keepdim)
+
+    def cumsum(self, dim: int) -> Tensor:
+        """Running sum along an axis."""
+        (axis,) = normalize_axes(dim, self.ndim)
+        return CumSum.apply(self, axis=axis)
 
     # --------------------------------------------------------------------------------------------------- shape
 
@@ -467,6 +505,44 @@ class Tensor:
         target = tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True))
         return Expand.apply(self, shape=target)
 
+    def gather(self, dim: int, index: Any) -> Tensor:
+        """out[i][j] = self[index[i][j]][j] along axis 0, and likewise along others; index as PyTorch has it."""
+        return Gather.apply(self, index=np.asarray(_raw(index)), axis=normalize_axes(dim, self.ndim)[0])
+
+    def split(self, size: int | list[int], dim: int = 0) -> tuple[Tensor, ...]:
+        """Pieces of one length (the last may be shorter), or of the lengths given.
+
+        Raises:
+            ValueError: lengths that do not add up to the axis.
+        """
+        (axis,) = normalize_axes(dim, self.ndim)
+        length = self.shape[axis]
+        sizes = [min(size, length - s) for s in range(0, length, size)] if isinstance(size, int) else list(size)
+        if sum(sizes) != length:
+            raise ValueError(f"split sizes {sizes} do not add up to {length}, the length of axis {dim}")
+        starts = np.cumsum([0, *sizes[:-1]])
+        front = (slice(None),) * axis
+        return tuple(self[(*front, slice(int(a), int(a) + n))] for a, n in zip(starts, sizes, strict=True))
+
+    def flip(self, *dims: Any) -> Tensor:
+        """The axes named run backwards."""
+        axes = normalize_axes(_flat_arguments(dims), self.ndim)
+        return self[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(self.ndim))]
+
+    def pad(self, widths: Any, value: float = 0.0) -> Tensor:
+        """`value` around the array: (before, after) for each axis, as NumPy counts them (first axis first)."""
+        pairs = tuple((int(before), int(after)) for before, after in widths)
+        if len(pairs) != self.ndim:
+            raise ValueError(f"pad needs (before, after) for each of the {self.ndim} axes, got {len(pairs)} pairs")
+        return Pad.apply(self, widths=pairs, value=value)
+
+    def outer(self, other: Any) -> Tensor:
+        """All products of two vectors: (n,) and (m,) to (n, m)."""
+        a, b = _pair(self, other)
+        if a.ndim != 1 or b.ndim != 1:
+            raise ValueError(f"outer needs two vectors, got {a.shape} and {b.shape}")
+        return a.unsqueeze(1) * b.unsqueeze(0)
+
     def __getitem__(self, index: Any) -> Tensor:
         return Index.apply(self, index=_plain_index(index))
 
@@ -491,6 +567,40 @@ class Tensor:
 
 
 Function.tensor_type = Tensor
+
+
+class ValuesAndIndices(NamedTuple):
+    """What a maximum or minimum along an axis returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """A where the condition holds, b elsewhere; one of a and b must be a tensor."""
+    if not isinstance(a, Tensor):
+        left, right = reversed(_pair(b, a))
+    else:
+        left, right = _pair(a, b)
+    return ew.Where.apply(left, right, condition=np.asarray(_raw(condition), dtype=bool))
+
+
+def einsum(equation: str, *operands: Tensor) -> Tensor:
+    """Einstein summation with the output written out, such as "bij,bjk->bik".
+
+    Raises:
+        ValueError: no "->", a letter twice in one operand, an ellipsis, or operands that do not fit.
+    """
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow or "." in equation:
+        raise ValueError(f"einsum {equation!r} must name every axis and the output, as in 'ij,jk->ik'")
+    for term in [*terms, output]:
+        if len(set(term)) != len(term):
+            raise ValueError(f"einsum {equation!r} has a letter twice in {term!r}, which is not supported")
+    if len(terms) != len(operands):
+        raise ValueError(f"einsum {equation!r} has {len(terms)} terms for {len(operands)} operands")
+    return Einsum.apply(*operands, equation=equation)
 
 
 def cat(tensors: list[Tensor] | tuple[Tensor, ...], dim: int = 0) -> Tensor:

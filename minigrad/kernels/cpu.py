@@ -12,6 +12,16 @@ import math
 import numpy as np
 
 from minigrad.device import Array
+from minigrad.kernels.blockwise_cpu import blockwise_attention_backward, blockwise_attention_forward
+from minigrad.kernels.convolution_cpu import col2im, im2col
+
+__all__ = [
+    "attention_backward", "attention_forward", "blockwise_attention_backward", "blockwise_attention_forward",
+    "col2im", "cross_entropy_backward", "cross_entropy_forward", "embedding_backward", "gelu_backward",
+    "gelu_forward", "im2col", "layer_norm_backward", "layer_norm_forward", "matmul", "normal_cdf",
+    "packed_attention_backward", "packed_attention_forward", "rms_norm_backward", "rms_norm_forward",
+    "softmax_backward", "softmax_forward",
+]  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------- GELU
 
@@ -222,6 +232,39 @@ def column_sum(rows: Array) -> Array:
     return np.ones(len(rows), dtype=rows.dtype) @ rows
 
 
+def rms_norm_forward(x: Array, weight: Array, eps: float) -> tuple[Array, Array, Array]:
+    """Divide each row by its root mean square, then scale: layer norm without the mean and the shift.
+
+    Args:
+        x: (..., C) float.
+        weight: (C,).
+        eps: added to the mean square.
+
+    Returns:
+        (y (..., C), x_hat (..., C), 1 / rms (..., 1)); the last two are kept for the backward.
+
+    Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019, equation 4.
+    """
+    square = np.einsum("...c,...c->...", x, x)[..., None]
+    square *= 1.0 / x.shape[-1]
+    square += eps
+    inverse_rms = 1.0 / np.sqrt(square)
+    x_hat = x * inverse_rms
+    return x_hat * weight, x_hat, inverse_rms
+
+
+def rms_norm_backward(grad: Array, x_hat: Array, inverse_rms: Array, weight: Array) -> tuple[Array, Array]:
+    """Gradients (dx, dweight): dx = (h - x_hat mean(h x_hat)) / rms with h = grad * weight."""
+    channels = grad.shape[-1]
+    dweight = np.einsum("nc,nc->c", grad.reshape(-1, channels), x_hat.reshape(-1, channels))
+    dx = grad * weight
+    along = np.einsum("...c,...c->...", dx, x_hat)[..., None]
+    along *= 1.0 / channels
+    dx -= x_hat * along
+    dx *= inverse_rms
+    return dx, dweight
+
+
 # ----------------------------------------------------------------------------------------------- embedding
 
 
@@ -255,12 +298,15 @@ def embedding_backward(grad: Array, indices: Array, rows: int) -> Array:
 # ----------------------------------------------------------------------------------------------- attention
 
 
-def attention_forward(query: Array, key: Array, value: Array, causal: bool) -> tuple[Array, Array]:
+def attention_forward(
+    query: Array, key: Array, value: Array, causal: bool, mask: Array | None = None
+) -> tuple[Array, Array]:
     """Scaled dot-product attention: softmax(q k^T / sqrt(hd)) v.
 
     Args:
         query, key, value: (..., T, hd) float; strided views (heads cut out of one array) need no copy.
         causal: position t sees positions 0..t only.
+        mask: added to the scores, broadcast to (..., T, T); -inf hides.
 
     Returns:
         (output (..., T, hd), probabilities (..., T, T)); the second is kept for the backward.
@@ -271,6 +317,8 @@ def attention_forward(query: Array, key: Array, value: Array, causal: bool) -> t
     """
     scores = query @ np.swapaxes(key, -1, -2)  # (..., T, T)
     scores *= 1.0 / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores += mask
     if causal:
         scores += causal_mask(scores.shape[-2], scores.shape[-1], scores.dtype)
     probabilities = softmax_forward(scores)

@@ -6,9 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.ops import fused
+from minigrad.nn.image import avg_pool2d, conv1d, conv2d, max_pool2d
+from minigrad.ops import attention, fused
+from minigrad.ops.elementwise import LeakyRelu, Softplus
 from minigrad.ops.linear import Linear
 from minigrad.tensor import Tensor
+
+__all__ = [
+    "avg_pool2d", "binary_cross_entropy_with_logits", "blockwise_attention", "conv1d", "conv2d", "cross_entropy",
+    "dropout", "embedding", "gelu", "layer_norm", "leaky_relu", "linear", "log_softmax", "max_pool2d", "mse_loss",
+    "nll_loss", "packed_attention", "relu", "rms_norm", "scaled_dot_product_attention", "silu", "softmax", "softplus",
+]  # fmt: skip
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -54,6 +62,21 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     return fused.Gelu.apply(x, approximate=approximate)
 
 
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """X where positive, negative_slope * x elsewhere."""
+    return LeakyRelu.apply(x, slope=negative_slope)
+
+
+def silu(x: Tensor) -> Tensor:
+    """X sigmoid(x), also called swish."""
+    return x * x.sigmoid()
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x)."""
+    return Softplus.apply(x)
+
+
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """exp(x) / sum exp(x) along `dim`."""
     return fused.Softmax.apply(x, axis=dim)
@@ -64,12 +87,16 @@ def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     return fused.LogSoftmax.apply(x, axis=dim)
 
 
-def cross_entropy(logits: Tensor, targets: Any) -> Tensor:
+def cross_entropy(
+    logits: Tensor, targets: Any, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> Tensor:
     """Mean of -log softmax(logits)[target] over the rows, in nats.
 
     Args:
         logits: (N, V) float.
         targets: (N,) integers in [0, V), array or tensor.
+        ignore_index: rows with this target count for nothing, neither in the sum nor in the number of rows.
+        label_smoothing: in [0, 1]: this share of the target is spread evenly over all classes.
 
     Returns:
         Scalar tensor.
@@ -82,11 +109,66 @@ def cross_entropy(logits: Tensor, targets: Any) -> Tensor:
         raise ValueError(f"cross_entropy needs logits (N, V) and targets (N,), got {logits.shape} and {labels.shape}")
     if labels.dtype.kind not in "iu":
         raise ValueError(f"targets must be integers, got {labels.dtype}")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1]")
+    kept = labels != ignore_index
+    if not kept.all():
+        logits, labels = logits[np.flatnonzero(kept)], labels[kept]
     if labels.size == 0:
         raise ValueError("cross_entropy over no rows has no mean; got logits of shape " + str(logits.shape))
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(f"targets must lie in [0, {logits.shape[1]}), got {labels.min()} to {labels.max()}")
-    return fused.CrossEntropy.apply(logits, targets=labels)
+    likelihood: Tensor = fused.CrossEntropy.apply(logits, targets=labels)
+    if label_smoothing == 0.0:
+        return likelihood
+    spread = -log_softmax(logits).mean()
+    return likelihood * (1.0 - label_smoothing) + spread * label_smoothing
+
+
+def nll_loss(log_probabilities: Tensor, targets: Any) -> Tensor:
+    """Mean of -log_probabilities[target]: what is left of cross-entropy after log_softmax.
+
+    Args:
+        log_probabilities: (N, V).
+        targets: (N,) integers in [0, V).
+    """
+    labels = targets.data if isinstance(targets, Tensor) else np.asarray(targets)
+    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
+        raise ValueError(f"nll_loss needs (N, V) and targets (N,), got {log_probabilities.shape} and {labels.shape}")
+    return -log_probabilities[np.arange(len(labels)), labels].mean()
+
+
+def mse_loss(prediction: Tensor, target: Any) -> Tensor:
+    """Mean squared difference.
+
+    Raises:
+        ValueError: shapes that differ; broadcasting here is nearly always a mistake.
+    """
+    wanted = target if isinstance(target, Tensor) else Tensor(np.asarray(target, dtype=prediction.dtype))
+    if prediction.shape != wanted.shape:
+        raise ValueError(f"mse_loss needs equal shapes, got {prediction.shape} and {wanted.shape}")
+    difference = prediction - wanted
+    return (difference * difference).mean()
+
+
+def binary_cross_entropy_with_logits(logits: Tensor, targets: Any) -> Tensor:
+    """Mean of -y log sigmoid(x) - (1 - y) log(1 - sigmoid(x)), as softplus(x) - x y, which cannot overflow.
+
+    Args:
+        logits: any shape.
+        targets: of the same shape, in [0, 1].
+    """
+    wanted = targets if isinstance(targets, Tensor) else Tensor(np.asarray(targets, dtype=logits.dtype))
+    if logits.shape != wanted.shape:
+        raise ValueError(
+            f"binary_cross_entropy_with_logits needs equal shapes, got {logits.shape} and {wanted.shape}"
+        )
+    return (softplus(logits) - logits * wanted).mean()
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
+    """Rows of (..., C) divided by their root mean square, times weight (C,)."""
+    return fused.RMSNorm.apply(x, weight, eps=eps)
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
@@ -134,21 +216,24 @@ def dropout(x: Tensor, p: float, training: bool, rng: np.random.Generator) -> Te
     return x * Tensor.wrap(kept.astype(x.dtype) * (1.0 / (1.0 - p)))
 
 
-def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, is_causal: bool = False) -> Tensor:
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None, is_causal: bool = False
+) -> Tensor:
     """softmax(q k^T / sqrt(hd)) v.
 
     Args:
         query, key, value: (..., T, hd).
+        attn_mask: broadcast to (..., T, T): booleans, True where a key may be seen, or numbers added to the scores.
         is_causal: position t sees positions 0..t only.
 
     Returns:
-        (..., T, hd).
+        (..., T, hd). A query that may see nothing gives NaN, as in PyTorch.
 
     Cost: 4 T^2 hd FLOPs forward per head; keeps T^2 probabilities per head.
 
     Source: Vaswani and others, Attention Is All You Need, 2017, equation 1.
     """
-    return fused.Attention.apply(query, key, value, causal=is_causal)
+    return attention.Attention.apply(query, key, value, causal=is_causal, mask=_additive(attn_mask, query.dtype))
 
 
 def packed_attention(qkv: Tensor, heads: int, is_causal: bool = True) -> Tensor:
@@ -167,4 +252,36 @@ def packed_attention(qkv: Tensor, heads: int, is_causal: bool = True) -> Tensor:
     """
     if qkv.ndim != 3 or qkv.shape[2] % (3 * heads):
         raise ValueError(f"packed_attention needs (B, T, 3 C) with C divisible by heads={heads}, got {qkv.shape}")
-    return fused.PackedAttention.apply(qkv, heads=heads, causal=is_causal)
+    return attention.PackedAttention.apply(qkv, heads=heads, causal=is_causal)
+
+
+def blockwise_attention(
+    query: Tensor, key: Tensor, value: Tensor, is_causal: bool = False, block: int = 64
+) -> Tensor:
+    """The same as `scaled_dot_product_attention`, in memory that grows with T and not with T^2.
+
+    Args:
+        query, key, value: (..., T, hd).
+        is_causal: position t sees positions 0..t only.
+        block: keys looked at together.
+
+    Raises:
+        ValueError: block below 1, or causal with queries and keys of different lengths.
+
+    Cost: forward as the plain form; the backward computes the scores again. Keeps T numbers per head.
+
+    Source: Dao and others, FlashAttention, 2022.
+    """
+    if block < 1:
+        raise ValueError(f"block={block} must be at least 1")
+    if is_causal and query.shape[-2] != key.shape[-2]:
+        raise ValueError(f"causal attention needs as many queries as keys, got {query.shape} and {key.shape}")
+    return attention.BlockwiseAttention.apply(query, key, value, causal=is_causal, block=block)
+
+
+def _additive(mask: Any, dtype: np.dtype[Any]) -> Any:
+    """Booleans to 0 and -inf; numbers as they are."""
+    if mask is None:
+        return None
+    numbers = mask.data if isinstance(mask, Tensor) else np.asarray(mask)
+    return np.where(numbers, 0.0, -np.inf).astype(dtype) if numbers.dtype == bool else numbers.astype(dtype)

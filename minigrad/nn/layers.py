@@ -171,37 +171,3 @@ class Sequential(Module):
     def __getitem__(self, index: int | slice) -> Any:
         """A layer, or a Sequential of a slice of them."""
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
-
-
-class CausalSelfAttention(Module):
-    """Multi-head attention in which position t sees positions 0..t.
-
-    Args:
-        width: C, divisible by heads.
-        heads: number of heads of C / heads channels each.
-        rng: source of the initial values.
-        dtype: of the parameters.
-
-    Shapes: (B, T, C) to (B, T, C).
-
-    Source: Vaswani and others, Attention Is All You Need, 2017, section 3.2.2.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        *,
-        rng: np.random.Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        if heads < 1 or width % heads:
-            raise ValueError(f"width={width} must be divisible by heads={heads}")
-        self.heads = heads
-        self.qkv = Linear(width, 3 * width, rng=rng, dtype=dtype)  # one product instead of three
-        self.projection = Linear(width, width, rng=rng, dtype=dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
-        mixed: Tensor = F.packed_attention(self.qkv(x), self.heads, is_causal=True)
-        return self.projection(mixed)

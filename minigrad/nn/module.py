@@ -68,6 +68,21 @@ class Module:
         for name, child in self.named_children():
             yield from child._walk_parameters(f"{prefix}{name}.")
 
+    def register_buffer(self, name: str, array: Array) -> None:
+        """Keep an array that is not trained but belongs to the state: a running mean, for example.
+
+        It is an ordinary attribute; what writes it writes in place.
+        """
+        setattr(self, name, array)
+        self.__dict__.setdefault("_buffer_names", []).append(name)
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Array]]:
+        """(dotted name, array) of every buffer."""
+        for name in self.__dict__.get("_buffer_names", ()):
+            yield prefix + name, getattr(self, name)
+        for name, child in self.named_children():
+            yield from child.named_buffers(f"{prefix}{name}.")
+
     def parameters(self) -> Iterator[Parameter]:
         """Every parameter once."""
         for _, parameter in self.named_parameters():
@@ -93,29 +108,44 @@ class Module:
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(np.dtype(dtype))
             parameter.grad = None
+        for module in self.modules():
+            for name in module.__dict__.get("_buffer_names", ()):
+                buffer = getattr(module, name)
+                if buffer.dtype.kind == "f":
+                    setattr(module, name, buffer.astype(np.dtype(dtype)))
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """Name to array, tied parameters under each of their names; the arrays are the model's own memory."""
-        return {name: p.data for name, p in self.named_parameters(remove_duplicate=False)}
+        """Name to array: parameters (tied ones under each of their names) and buffers; the model's own memory."""
+        return {name: p.data for name, p in self.named_parameters(remove_duplicate=False)} | dict(self.named_buffers())
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Copy arrays into the parameters. Everything is checked before anything is changed.
+        """Copy arrays into the parameters and buffers. Everything is checked before anything is changed.
 
         Raises:
-            ValueError: missing or unexpected names, or a shape that differs.
+            ValueError: missing or unexpected names, or a shape or dtype that differs.
         """
-        own = dict(self.named_parameters(remove_duplicate=False))
+        own = self.state_dict()
         if missing := sorted(own.keys() - state.keys()):
             raise ValueError(f"state has no entry for {missing[0]!r} ({len(missing)} missing in all)")
         if unexpected := sorted(state.keys() - own.keys()):
             raise ValueError(f"state has {unexpected[0]!r}, the model has not ({len(unexpected)} too many)")
-        for name, parameter in own.items():
-            if state[name].shape != parameter.shape:
-                raise ValueError(f"{name!r} has shape {state[name].shape}, the model's is {parameter.shape}")
-        for name, parameter in own.items():
-            parameter.data[...] = state[name]
+        for name, array in own.items():
+            if state[name].shape != array.shape:
+                raise ValueError(f"{name!r} has shape {state[name].shape}, the model's is {array.shape}")
+            if state[name].dtype != array.dtype:
+                raise ValueError(f"{name!r} has dtype {state[name].dtype}, the model's is {array.dtype}")
+        for name, array in own.items():
+            array[...] = state[name]
+        for parameter in self.parameters():
             parameter.version[0] += 1
+
+    def parameter_table(self) -> str:
+        """Every parameter's name, shape and size, and the sum, as text."""
+        rows = [(name, str(p.shape), f"{p.numel():,}") for name, p in self.named_parameters()]
+        rows.append(("total", "", f"{sum(p.numel() for p in self.parameters()):,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
 
     def __repr__(self) -> str:
         parts = [f"  {name}: {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]

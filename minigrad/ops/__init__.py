@@ -7,11 +7,11 @@ operation without a row in the test table is a failing test.
 from __future__ import annotations
 
 from minigrad.autograd import Function, Fused
-from minigrad.ops import elementwise, fused, linear, reduction, shape
+from minigrad.ops import attention, convolution, elementwise, fused, linear, reduction, shape
 
 OPS: dict[str, type[Function]] = {
     name: value
-    for module in (elementwise, reduction, shape, linear, fused)
+    for module in (elementwise, reduction, shape, linear, fused, convolution, attention)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, Function) and value not in (Function, Fused)
 }

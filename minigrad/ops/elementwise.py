@@ -6,12 +6,14 @@ GPU, by NumPy's own dispatch protocol. So this file names no device.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigrad.autograd import Function
 from minigrad.device import Array
+from minigrad.kernels import kernels_for
 from minigrad.ops.shape import unbroadcast
 
 
@@ -181,6 +183,89 @@ class Abs(Function):
 
     def backward(self, grad: Any, x: Any) -> tuple[Any]:
         return (grad * np.sign(array_of(x)),)
+
+
+class Where(Function):
+    """a where the condition holds, b elsewhere."""
+
+    def forward(self, a: Array, b: Array, *, condition: Array) -> Array:
+        self.shapes, self.condition = (a.shape, b.shape), condition
+        return np.where(condition, a, b)
+
+    def backward(self, grad: Any) -> tuple[Any, Any]:
+        return (
+            unbroadcast(grad * self.condition, self.shapes[0]) if self.needs[0] else None,
+            unbroadcast(grad * ~self.condition, self.shapes[1]) if self.needs[1] else None,
+        )
+
+
+class Maximum(Function):
+    """The larger of two; equal ones share the gradient evenly."""
+
+    keeps_inputs = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return np.maximum(a, b)
+
+    def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
+        x, y = array_of(a), array_of(b)
+        share = ((x > y) + 0.5 * (x == y)).astype(x.dtype)
+        return (
+            unbroadcast(grad * share, a.shape) if self.needs[0] else None,
+            unbroadcast(grad * (1.0 - share), b.shape) if self.needs[1] else None,
+        )
+
+
+class Clip(Function):
+    """x kept within [low, high]; the gradient passes where x was inside, ends included."""
+
+    keeps_inputs = True
+
+    def forward(self, x: Array, *, low: float, high: float) -> Array:
+        self.low, self.high = low, high
+        return np.clip(x, low, high)
+
+    def backward(self, grad: Any, x: Any) -> tuple[Any]:
+        numbers = array_of(x)
+        return (grad * ((numbers >= self.low) & (numbers <= self.high)),)
+
+
+class LeakyRelu(Function):
+    """x where positive, slope * x elsewhere."""
+
+    keeps_inputs = True
+
+    def forward(self, x: Array, *, slope: float) -> Array:
+        self.slope = slope
+        return np.where(x > 0, x, slope * x)
+
+    def backward(self, grad: Any, x: Any) -> tuple[Any]:
+        numbers = array_of(x)
+        return (grad * np.where(numbers > 0, 1.0, self.slope).astype(numbers.dtype),)
+
+
+class Softplus(Function):
+    """log(1 + e^x), a smooth relu; its slope is the sigmoid."""
+
+    keeps_inputs = True
+
+    def forward(self, x: Array) -> Array:
+        return np.logaddexp(x, np.zeros((), x.dtype))
+
+    def backward(self, grad: Any, x: Any) -> tuple[Any]:
+        return (grad * Sigmoid.run(x),)
+
+
+class Erf(Function):
+    """Error function; its slope is 2 / sqrt(pi) e^(-x^2)."""
+
+    keeps_inputs = True
+
+    def forward(self, x: Array) -> Array:
+        return 2.0 * kernels_for(x).normal_cdf(x * math.sqrt(2.0))[0] - 1.0
+
+    def backward(self, grad: Any, x: Any) -> tuple[Any]:
+        return (grad * Exp.run(x * x * -1.0) * (2.0 / math.sqrt(math.pi)),)
 
 
 def array_of(x: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.autograd import Function, Fused
 from minigrad.device import Array
 from minigrad.kernels import kernels_for
-from minigrad.kernels.cpu import CUBIC, SQRT_2_OVER_PI, causal_mask
+from minigrad.kernels.cpu import CUBIC, SQRT_2_OVER_PI
 
 
 class Gelu(Fused):
@@ -147,42 +147,17 @@ class Embedding(Fused):
         return table[indices]
 
 
-class Attention(Fused):
-    """softmax(q k^T / sqrt(hd)) v for query, key, value (..., T, hd)."""
+class RMSNorm(Fused):
+    """Rows of (..., C) divided by their root mean square, times weight (C,)."""
 
-    def forward(self, query: Array, key: Array, value: Array, *, causal: bool = False) -> Array:
-        out, self.probabilities = kernels_for(query).attention_forward(query, key, value, causal)
-        return out
+    def forward(self, x: Array, weight: Array, *, eps: float = 1e-6) -> Array:
+        y, self.x_hat, self.inverse_rms = kernels_for(x).rms_norm_forward(x, weight, eps)
+        return y
 
-    def backward(self, grad: Any, query: Any, key: Any, value: Any) -> tuple[Any, ...]:
-        return kernels_for(query).attention_backward(
-            grad, query, key, value, self.probabilities
-        )
+    def backward(self, grad: Any, x: Any, weight: Any) -> tuple[Any, ...]:
+        return kernels_for(x).rms_norm_backward(grad, self.x_hat, self.inverse_rms, weight)
 
     @staticmethod
-    def composite(query: Any, key: Any, value: Any, *, causal: bool = False) -> Any:
-        """The formula, with the mask added to the scores."""
-        scores = query @ key.swapaxes(-1, -2) * (1.0 / math.sqrt(query.shape[-1]))
-        if causal:
-            scores = scores + causal_mask(scores.shape[-2], scores.shape[-1], scores.dtype)
-        return Softmax.apply(scores) @ value
-
-
-class PackedAttention(Fused):
-    """Multi-head attention on packed queries, keys and values (B, T, 3 C): out (B, T, C)."""
-
-    def forward(self, qkv: Array, *, heads: int, causal: bool = True) -> Array:
-        self.heads = heads
-        out, self.probabilities = kernels_for(qkv).packed_attention_forward(qkv, heads, causal)
-        return out
-
-    def backward(self, grad: Any, qkv: Any) -> tuple[Any]:
-        return (kernels_for(qkv).packed_attention_backward(grad, qkv, self.probabilities, self.heads),)
-
-    @staticmethod
-    def composite(qkv: Any, *, heads: int, causal: bool = True) -> Any:
-        """Cut the heads apart, attend, put them side by side again."""
-        B, T, width = qkv.shape
-        parts = qkv.reshape(B, T, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
-        out = Attention.composite(parts[0], parts[1], parts[2], causal=causal)  # (B, heads, T, hd)
-        return out.swapaxes(1, 2).reshape(B, T, width // 3)
+    def composite(x: Any, weight: Any, *, eps: float = 1e-6) -> Any:
+        """X / sqrt(mean(x^2) + eps) * weight."""
+        return x / ((x * x).mean(-1, keepdim=True) + eps).sqrt() * weight

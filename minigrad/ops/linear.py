@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.autograd import Function
 from minigrad.device import Array
 from minigrad.kernels import kernels_for
-from minigrad.ops.shape import unbroadcast
+from minigrad.ops.shape import Expand, unbroadcast
 
 
 class MatMul(Function):
@@ -55,6 +55,33 @@ class Linear(Function):
             flat.swapaxes(0, 1) @ rows(x) if self.needs[1] else None,
             ones @ flat if self.needs[2] else None,  # the column sum, streamed by BLAS
         )
+
+
+class Einsum(Function):
+    """Einstein summation over named axes, such as "bij,bjk->bik".
+
+    The gradient of an operand is an einsum too: of the output's gradient and the other operands, back to the
+    operand's own letters. A letter that occurs nowhere else was summed over, so its gradient is spread.
+    """
+
+    keeps_inputs = True
+
+    def forward(self, *operands: Array, equation: str) -> Array:
+        left, _, self.output = equation.replace(" ", "").partition("->")
+        self.terms = left.split(",")
+        return np.einsum(equation, *operands, optimize=len(operands) > 2)
+
+    def backward(self, grad: Any, *operands: Any) -> tuple[Any, ...]:
+        return tuple(self._one(grad, operands, i) if needed else None for i, needed in enumerate(self.needs))
+
+    def _one(self, grad: Any, operands: tuple[Any, ...], i: int) -> Any:
+        terms = [self.output] + [term for j, term in enumerate(self.terms) if j != i]
+        others = [grad] + [x for j, x in enumerate(operands) if j != i]
+        known = "".join(letter for letter in self.terms[i] if letter in "".join(terms))
+        share = Einsum.run(*others, equation=f"{','.join(terms)}->{known}")
+        shape = operands[i].shape
+        kept = tuple(n if letter in known else 1 for letter, n in zip(self.terms[i], shape, strict=True))
+        return Expand.run(share.reshape(kept), shape=shape)
 
 
 def rows(x: Any) -> Any:

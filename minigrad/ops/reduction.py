@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.autograd import Function
 from minigrad.device import Array
-from minigrad.ops.elementwise import array_of
+from minigrad.ops.elementwise import Exp, array_of
 from minigrad.ops.shape import Expand, count
 
 
@@ -48,6 +50,51 @@ class Amax(Function):
         winners = (array_of(x) == array_of(out).reshape(shape)).astype(x.dtype)
         winners /= winners.sum(axis=self.axes, keepdims=True)
         return (grad.reshape(shape) * winners,)
+
+
+class LogSumExp(Function):
+    """log of the sum of exponentials; the largest entry is taken out first so that exp cannot overflow."""
+
+    keeps_inputs = True
+    keeps_output = True
+
+    def forward(self, x: Array, *, axes: tuple[int, ...], keepdims: bool = False) -> Array:
+        self.axes = axes
+        peak = x.max(axis=axes, keepdims=True)
+        out = np.log(np.exp(x - peak).sum(axis=axes, keepdims=True)) + peak
+        return out if keepdims else out.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+
+    def backward(self, grad: Any, x: Any, out: Any) -> tuple[Any]:
+        shape = kept_dims(x.shape, self.axes)
+        return (grad.reshape(shape) * Exp.run(x - out.reshape(shape)),)
+
+
+class Norm(Function):
+    """Euclidean norm; its gradient, the unit vector, is taken as 0 at the origin."""
+
+    keeps_inputs = True
+    keeps_output = True
+
+    def forward(self, x: Array, *, axes: tuple[int, ...], keepdims: bool = False) -> Array:
+        self.axes = axes
+        return np.sqrt((x * x).sum(axis=axes, keepdims=keepdims))
+
+    def backward(self, grad: Any, x: Any, out: Any) -> tuple[Any]:
+        shape = kept_dims(x.shape, self.axes)
+        length = out.reshape(shape)
+        return (grad.reshape(shape) * x / (length + (array_of(length) == 0)),)
+
+
+class CumSum(Function):
+    """Running sum along an axis; the backward runs from the other end."""
+
+    def forward(self, x: Array, *, axis: int) -> Array:
+        self.axis = axis % x.ndim
+        return x.cumsum(axis=axis)
+
+    def backward(self, grad: Any) -> tuple[Any]:
+        back = (slice(None),) * self.axis + (slice(None, None, -1),)
+        return (CumSum.run(grad[back], axis=self.axis)[back],)
 
 
 def kept_dims(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -135,6 +135,48 @@ class Concatenate(Function):
         return tuple(pieces)
 
 
+class Pad(Function):
+    """Put `value` around the array; the backward cuts it off."""
+
+    def forward(self, x: Array, *, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
+        self.inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
+        return np.pad(x, widths, constant_values=value)
+
+    def backward(self, grad: Any) -> tuple[Any]:
+        return (grad[self.inside],)
+
+
+class Gather(Function):
+    """x[..., index, ...] along one axis, element by element (PyTorch's gather)."""
+
+    def forward(self, x: Array, *, index: Array, axis: int) -> Array:
+        self.shape, self.index, self.axis = x.shape, index, axis
+        return np.take_along_axis(x[_cut_to(x, index, axis)], index, axis)
+
+    def backward(self, grad: Any) -> tuple[Any]:
+        return (AddAlong.run(grad, index=self.index, axis=self.axis, shape=self.shape),)
+
+
+class AddAlong(Function):
+    """Zeros of `shape` with x added at `index` along one axis: the transpose of `Gather`."""
+
+    def forward(self, x: Array, *, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
+        self.index, self.axis = index, axis
+        out = np.zeros_like(x, shape=shape)
+        places: list[Any] = list(np.indices(index.shape, sparse=True))
+        places[axis] = index
+        np.add.at(out, tuple(places), x)
+        return out
+
+    def backward(self, grad: Any) -> tuple[Any]:
+        return (Gather.run(grad, index=self.index, axis=self.axis),)
+
+
+def _cut_to(x: Array, index: Array, axis: int) -> tuple[slice, ...]:
+    """The part of x that an index of smaller lengths reaches, along the other axes."""
+    return tuple(slice(None) if i == axis % x.ndim else slice(n) for i, n in enumerate(index.shape))
+
+
 class Cast(Function):
     """The same numbers in another floating-point type; the gradient is cast back."""
 
