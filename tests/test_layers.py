@@ -22,7 +22,8 @@ PACKAGES = ("minigrad", "parallel")
 # What each layer may import besides itself: a layer is a file or folder right below a package, "" the package's own
 # __init__.py. Names with a dot belong to the other package.
 ENGINE = {"device", "kernels", "autograd", "ops", "tensor"}
-LIBRARY = ENGINE | {"nn", "optim", "data", "trace", "serialize", "gradcheck"}
+TOOLS = {"gradcheck", "anomaly", "graph", "jacobian", "split_backward"}
+LIBRARY = ENGINE | TOOLS | {"nn", "optim", "data", "trace", "serialize"}
 TRAINING = LIBRARY | {"train", "plots", "precision", "recompute", "curvature", "profile"}
 EVERY_MINIGRAD = {f"minigrad.{layer}" for layer in TRAINING} | {"minigrad"}
 STRATEGIES = {"data_parallel", "sharded", "tensor_parallel", "server", "pipeline", "mesh"}
@@ -41,7 +42,11 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "autograd": {"device", "kernels"},
         "ops": {"device", "kernels", "autograd"},
         "tensor": {"device", "kernels", "autograd", "ops"},
-        "nn": ENGINE,
+        "nn": ENGINE | {"serialize"},
+        "anomaly": {"device", "autograd"},
+        "graph": ENGINE,
+        "jacobian": ENGINE,
+        "split_backward": ENGINE,
         "optim": {"device", "kernels"},
         "data": {"device"},
         "serialize": {"device"},
