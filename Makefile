@@ -43,8 +43,15 @@ notebooks: $(STAMPS)/test $(STAMPS)/dev
 bench: $(STAMPS)/bench
 	@for script in tests/benchmarks/*/run.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-parity: $(STAMPS)/test $(STAMPS)/bench
-	@$(BIN)/python -m pytest tests/parity
+# PyTorch lives in an environment of its own: nothing else may come to depend on it.
+parity: .venv-parity/.installed
+	@.venv-parity/bin/python -m pytest tests/parity
+
+.venv-parity/.installed: setup.cfg pyproject.toml
+	@echo "making .venv-parity with PyTorch"
+	@$(PYTHON) -m venv .venv-parity
+	@.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
+	@touch $@
 
 clean:
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
