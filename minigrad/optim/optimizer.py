@@ -1,12 +1,14 @@
-"""Optimizers: a rule, the parameters it moves, and their state."""
+"""Optimizers: a rule, the parameters it moves in groups, and their state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeAlias
 
 from minigrad.device import Array
-from minigrad.optim import rules
+from minigrad.optim import saved_state
+from minigrad.optim.hyperparameters import RANGES, Ranges, check, rule_arguments
+from minigrad.optim.rules import State
 
 
 class Trainable(Protocol):
@@ -17,46 +19,123 @@ class Trainable(Protocol):
     version: list[int]
 
 
+Group: TypeAlias = dict[str, Any]
+"""{"params": parameters, "lr": learning rate, and the rule's hyperparameters by name}."""
+
+
 class Optimizer:
     """Applies a rule to every parameter that has a gradient.
 
+    Parameters come as one list, or in groups that differ in a hyperparameter:
+
+        AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}], lr=1e-3)
+
+    `optimizer.param_groups` is the list of groups, each a dict with all its hyperparameters. They may be set between
+    steps: `group["lr"] = ...`, or `optimizer.lr = ...` where there is one group.
+
     Args:
-        params: the parameters.
-        lr: learning rate; `optimizer.lr` may be set between steps, by a schedule for example.
+        params: parameters, or dicts of {"params": parameters, and hyperparameters that differ from the others'}.
+        lr: learning rate of the groups that have none of their own.
         hyperparameters: passed on to the rule.
 
     Raises:
-        ValueError: no parameters, or a negative learning rate.
+        ValueError: no parameters, one given twice, a hyperparameter out of its range or unknown to the rule.
+        TypeError: something that is not a parameter.
     """
 
     rule: Callable[..., None]
+    ranges: Ranges = RANGES
 
-    def __init__(self, params: Iterable[Trainable], lr: float, **hyperparameters: Any) -> None:
-        self.params = list(params)
-        if not self.params:
+    def __init__(self, params: Iterable[Trainable] | Iterable[Group], lr: float, **hyperparameters: Any) -> None:
+        self.defaults: dict[str, Any] = {"lr": lr, **hyperparameters}
+        self.check_hyperparameters(self.defaults)
+        self.param_groups: list[Group] = []
+        self.state: list[State] = []
+        self.steps: list[int] = []  # updates of each parameter
+        for group in as_groups(params):
+            self.add_param_group(group)
+        if not self.param_groups:
             raise ValueError("the optimizer got no parameters")
-        if lr < 0.0:
-            raise ValueError(f"lr={lr} must not be negative")
-        self.lr = lr
-        self.hyperparameters = hyperparameters
-        self.state: list[rules.State] = [{} for _ in self.params]
-        self.steps = [0 for _ in self.params]
+
+    @property
+    def params(self) -> list[Trainable]:
+        """All parameters, group by group; `state` and `steps` have the same order."""
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the only group.
+
+        Raises:
+            ValueError: there are several groups.
+        """
+        return self._only_group()["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        check({"lr": value}, self.ranges)
+        self._only_group()["lr"] = value
+
+    def _only_group(self) -> Group:
+        if len(self.param_groups) > 1:
+            raise ValueError(
+                f"optimizer.lr is for one parameter group, there are {len(self.param_groups)}; "
+                'use optimizer.param_groups[i]["lr"]'
+            )
+        return self.param_groups[0]
+
+    def add_param_group(self, group: Group) -> None:
+        """Train more parameters, with hyperparameters of their own where the dict has them.
+
+        Raises:
+            ValueError, TypeError: as on construction; nothing is added then.
+        """
+        params = parameter_list(group["params"])
+        if not params:
+            raise ValueError(f"parameter group {len(self.param_groups)} has no parameters")
+        given = {name: value for name, value in group.items() if name != "params"}
+        if unknown := sorted(given.keys() - self.defaults.keys()):
+            known = ", ".join(self.defaults)
+            raise ValueError(f"{unknown[0]!r} is no hyperparameter of {type(self).__name__}; it has {known}")
+        settings = self.defaults | given
+        self.check_hyperparameters(settings)
+        seen = {id(parameter) for parameter in self.params}
+        for parameter in params:
+            if id(parameter) in seen:
+                raise ValueError(f"a parameter of shape {parameter.data.shape} was given to the optimizer twice")
+            seen.add(id(parameter))
+        self.param_groups.append({"params": params, **settings})
+        self.state += [{} for _ in params]
+        self.steps += [0 for _ in params]
+
+    def check_hyperparameters(self, settings: dict[str, Any]) -> None:
+        """Refuse values out of range; a subclass adds what concerns two of them.
+
+        Raises:
+            ValueError: naming the hyperparameter, its value and its range.
+        """
+        check(settings, self.ranges)
 
     def step(self) -> None:
         """Update every parameter in place from its `.grad`; one without a gradient stays as it is."""
-        for position, parameter in enumerate(self.params):
-            if parameter.grad is None:
+        for position, (parameter, group) in enumerate(self._parameters_and_groups()):
+            if parameter.grad is None or parameter.data.size == 0:
                 continue
             self.steps[position] += 1
             type(self).rule(
                 parameter.data,
                 parameter.grad.data,
                 self.state[position],
-                self.lr,
+                float(group["lr"]),  # NumPy computes float32 times np.float64 in float64
                 self.steps[position],
-                **self.hyperparameters,
+                **rule_arguments(group),
             )
             parameter.version[0] += 1
+
+    def _parameters_and_groups(self) -> Iterator[tuple[Trainable, Group]]:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                yield parameter, group
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -64,63 +143,65 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Learning rate, hyperparameters, update counts and state arrays, by position of the parameter."""
+        """All that the next step depends on, besides parameters and gradients.
+
+        Returns:
+            "optimizer": name of the class; "param_groups": the groups, with positions for parameters; "steps": number
+            of updates by position; "state": {name: array} by position. The arrays are the optimizer's own memory,
+            all else is numbers, strings, lists and tuples.
+        """
+        groups, position = [], 0
+        for group in self.param_groups:
+            count = len(group["params"])
+            groups.append({**group, "params": list(range(position, position + count))})
+            position += count
         return {
-            "lr": self.lr,
-            "hyperparameters": dict(self.hyperparameters),
+            "optimizer": type(self).__name__,
+            "param_groups": groups,
             "steps": list(self.steps),
             "state": [dict(entry) for entry in self.state],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave.
+        """Take over what `state_dict` gave, as copies. Everything is checked before anything is changed.
+
+        Lists are as good as tuples for hyperparameters, since JSON knows no tuples.
 
         Raises:
-            ValueError: a state for another number of parameters, or arrays of another shape.
+            ValueError: the state of another optimizer, of other groups or of other parameters; hyperparameters out of
+                range; arrays missing, too many, or of another shape or dtype than this rule makes.
         """
-        if len(state["state"]) != len(self.params):
-            raise ValueError(f"state is for {len(state['state'])} parameters, the optimizer has {len(self.params)}")
-        for position, (entry, parameter) in enumerate(zip(state["state"], self.params, strict=True)):
-            for name, array in entry.items():
-                if array.shape != parameter.data.shape:
-                    raise ValueError(
-                        f"state {name!r} of parameter {position} has shape {array.shape}, not {parameter.data.shape}"
-                    )
-        self.lr = state["lr"]
-        self.hyperparameters = dict(state["hyperparameters"])
-        self.steps = list(state["steps"])
-        self.state = [{name: array.copy() for name, array in entry.items()} for entry in state["state"]]
+        settings, steps, arrays = saved_state.checked(self, state)
+        for group, saved in zip(self.param_groups, settings, strict=True):
+            group.update(saved)
+        self.steps = steps
+        self.state = arrays
 
 
-class SGD(Optimizer):
-    """Gradient descent with optional momentum; see `minigrad.optim.rules.sgd`."""
-
-    rule = staticmethod(rules.sgd)
-
-    def __init__(
-        self,
-        params: Iterable[Trainable],
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
-        if nesterov and momentum <= 0.0:
-            raise ValueError(f"nesterov=True needs momentum > 0, got {momentum}")
-        super().__init__(params, lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+def as_groups(params: Iterable[Trainable] | Iterable[Group]) -> list[Group]:
+    """Parameters as groups: dicts as they are, a plain list as one group."""
+    if hasattr(params, "grad"):
+        raise TypeError("params is a single tensor; give the optimizer a list of parameters")
+    entries: list[Any] = list(params)
+    if any(isinstance(entry, dict) for entry in entries):
+        for position, entry in enumerate(entries):
+            if not isinstance(entry, dict) or "params" not in entry:
+                raise TypeError(f"params[{position}] must be a dict with 'params', as another entry is a dict")
+        return entries
+    return [{"params": entries}] if entries else []
 
 
-class AdamW(Optimizer):
-    """Adam with decoupled weight decay; see `minigrad.optim.rules.adamw`."""
+def parameter_list(params: Any) -> list[Trainable]:
+    """The parameters of a group; one alone may stand without a list.
 
-    rule = staticmethod(rules.adamw)
-
-    def __init__(
-        self,
-        params: Iterable[Trainable],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ) -> None:
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    Raises:
+        TypeError: an entry that is not a parameter.
+        ValueError: the result of an operation, whose array is not the model's.
+    """
+    params = [params] if hasattr(params, "grad") else list(params)
+    for position, parameter in enumerate(params):
+        if not hasattr(parameter, "grad") or not hasattr(parameter, "data"):
+            raise TypeError(f"params[{position}] is a {type(parameter).__name__}, not a parameter")
+        if not getattr(parameter, "is_leaf", True):
+            raise ValueError(f"params[{position}] is the result of an operation; only leaf tensors can be trained")
+    return params
