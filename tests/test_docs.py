@@ -1,0 +1,89 @@
+"""The documentation keeps its promises: programs print what stands below them, figures show what the code does."""
+
+import contextlib
+import doctest
+import importlib.util
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [
+    DOCS / name
+    for name in ("index.md", "start.md", "errata.md", "contributing.md", *("how-it-works/" + p + ".md" for p in (
+        "graph", "ring", "simulation", "staleness")))
+]  # fmt: skip
+
+
+def examples(page: Path):
+    """(program, what it should print or None) for each Python block of a page."""
+    blocks = [(match.group(1), match.group(2)) for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
+    for position, (language, text) in enumerate(blocks):
+        if language == "python":
+            following = blocks[position + 1] if position + 1 < len(blocks) else ("", "")
+            yield text, following[1] if following[0] == "text" else None
+
+
+def run_page(page: Path) -> list[str]:
+    """Run a page from top to bottom; the differences between what it says and what is printed."""
+    names: dict[str, object] = {"__name__": page.stem}
+    wrong = []
+    for program, expected in examples(page):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(program, str(page), "exec"), names)
+        if expected is not None and printed.getvalue() != expected:
+            wrong.append(f"{program}\nprints\n{printed.getvalue()}\nand not\n{expected}")
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_programs_of_a_page_print_what_it_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write pictures
+    assert run_page(page) == []
+
+
+def test_a_wrong_output_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1 + 1)\n```\n```text\n3\n```\n")
+    assert len(run_page(page)) == 1
+
+
+def test_committed_figures_are_those_that_the_scripts_draw(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "figures"))
+    before = set(sys.modules)
+    import make
+
+    drawn = dict(make.figures())
+    for name in set(sys.modules) - before:  # `graph`, `ring` and the like are short names; leave none behind
+        if getattr(sys.modules[name], "__file__", None) and str(DOCS) in str(sys.modules[name].__file__):
+            del sys.modules[name]
+    assert len(drawn) >= 5
+    for path, text in drawn.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python docs/figures/make.py"
+
+
+def test_docstrings_are_shown_as_they_were_written():
+    spec = importlib.util.spec_from_file_location("docstring_text", DOCS / "extensions" / "docstring_text.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    results = doctest.testmod(module)
+    assert results.attempted >= 2
+    assert results.failed == 0
+
+
+def test_notebooks_are_kept_without_outputs():
+    import json
+
+    for path in sorted((DOCS.parent / "notebooks").glob("*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                assert not cell["outputs"], path.name
+                assert cell["execution_count"] is None, path.name

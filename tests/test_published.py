@@ -1,0 +1,130 @@
+"""Every figure of docs/published.md, computed again: `pytest -m published`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from minigrad import nn
+from minigrad.optim import rules
+from parallel import Cluster, ring_all_reduce, simulate
+from parallel.pipeline import gpipe, one_f_one_b, peak_in_flight, price
+from parallel.studies.staleness import measured_boundary_by_running
+
+pytestmark = pytest.mark.published
+
+PAGE = Path(__file__).parent.parent / "docs" / "published.md"
+STAGES, MICRO_BATCHES = 4, 8
+IDEAL = MICRO_BATCHES * 3.0  # a forward of 1 s and a backward of 2 s for each micro-batch
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    figure: str
+    what: str
+    literature: float
+    ours: str
+    tolerance: str
+    source: str
+
+    def allowed(self) -> float:
+        """Largest difference from the literature."""
+        if self.tolerance == "exact":
+            return 0.0
+        if self.tolerance.endswith("%"):
+            return abs(self.literature) * float(self.tolerance.rstrip(" %")) / 100.0
+        return float(self.tolerance)
+
+
+def table() -> list[Row]:
+    """The rows of the page."""
+    rows = []
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and re.fullmatch(r"[\d.]+", cells[3]):
+            rows.append(Row(cells[0], cells[1], float(cells[2]), *cells[3:]))
+    return rows
+
+
+class Shapes:
+    """In the place of a random generator: arrays that have a shape and no memory."""
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
+        """One number, seen everywhere."""
+        return np.broadcast_to(np.float32(low), shape)
+
+    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The same."""
+        return np.broadcast_to(np.float32(0), shape)
+
+
+class GPTShape(nn.GPT):
+    """Our GPT with every parameter's shape and none of its numbers: XL would take 6 GB."""
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Nothing to write to."""
+
+
+def gpt2(n_layer: int, n_embd: int, n_head: int, part: str = "") -> int:
+    """Number of parameters of a GPT-2, or of those whose name does not contain `part`."""
+    model = GPTShape(nn.GPTConfig(50257, 1024, n_layer, n_head, n_embd), rng=Shapes())
+    return sum(p.numel() for name, p in model.named_parameters() if not part or part not in name)
+
+
+def adam_first_step() -> float:
+    """How far the first step goes."""
+    weight = np.zeros(1)
+    rules.adamw(weight, np.array([7.0]), {}, 1.0, 1, weight_decay=0.0)
+    return abs(float(weight[0]))
+
+
+def ring_bytes() -> float:
+    """Bytes that rank 0 sends, over the bytes of the array."""
+    x = np.zeros(800)
+    run = simulate(lambda comm: ring_all_reduce(comm, x.copy()), ranks=8)
+    return sum(span.bytes for span in run.spans if span.kind == "send" and span.rank == 0) / x.nbytes
+
+
+def ring_time() -> float:
+    """Microseconds."""
+    cluster = Cluster(alpha=5e-6, beta=1e-9)
+    return simulate(lambda comm: ring_all_reduce(comm, np.zeros(1000)), ranks=8, cluster=cluster).time * 1e6
+
+
+FIGURES: dict[str, Callable[[], float]] = {
+    "gpt2-small": lambda: gpt2(12, 768, 12),
+    "gpt2-medium": lambda: gpt2(24, 1024, 16),
+    "gpt2-large": lambda: gpt2(36, 1280, 20),
+    "gpt2-xl": lambda: gpt2(48, 1600, 25),
+    "gpt2-xl-blocks": lambda: gpt2(48, 1600, 25, part="embedding"),
+    "adam-first-step": adam_first_step,
+    "ring-bytes": ring_bytes,
+    "ring-time": ring_time,
+    "barrier-rounds": lambda: simulate(lambda comm: comm.Barrier(), 8, Cluster(alpha=1.0)).time,
+    "gpipe-bubble": lambda: 1.0 - IDEAL / price(gpipe(STAGES, MICRO_BATCHES)).time,
+    "1f1b-bubble": lambda: price(one_f_one_b(STAGES, MICRO_BATCHES)).time / IDEAL - 1.0,
+    "1f1b-in-flight": lambda: max(peak_in_flight(one_f_one_b(STAGES, MICRO_BATCHES))),
+    "critical-step-1": lambda: float(measured_boundary_by_running(1)),
+    "critical-step-2": lambda: float(measured_boundary_by_running(2)),
+    "critical-step-10": lambda: float(measured_boundary_by_running(10)),
+}
+
+
+def test_every_row_has_a_program_and_every_program_a_row() -> None:
+    assert [row.figure for row in table()] == list(FIGURES)
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: row.figure)
+def test_figure(row: Row) -> None:
+    computed = FIGURES[row.figure]()
+    assert abs(computed - row.literature) <= row.allowed()
+    decimals = len(row.ours.partition(".")[2])
+    assert f"{computed:.{decimals}f}" == row.ours
+    name, year = row.source.split() if row.source[-1].isdigit() else ("released", "")
+    assert re.search(rf"{name}.*{year}", PAGE.read_text(encoding="utf-8").partition("## Sources")[2], re.DOTALL)
