@@ -40,12 +40,12 @@ docs: $(STAMPS)/docs
 notebooks: $(STAMPS)/test $(STAMPS)/dev
 	@$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 -o timeout=600 notebooks
 
-bench: $(STAMPS)/bench
+bench: $(STAMPS)/test
 	@for script in tests/benchmarks/*/run.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # PyTorch lives in an environment of its own: nothing else may come to depend on it.
 parity: .venv-parity/.installed
-	@.venv-parity/bin/python -m pytest tests/parity
+	@.venv-parity/bin/python -m pytest tests/parity --parity-table docs/parity.md
 
 .venv-parity/.installed: setup.cfg pyproject.toml
 	@echo "making .venv-parity with PyTorch"

@@ -126,16 +126,18 @@ CASES = [
 ]  # fmt: skip
 
 
-def assert_close(ours: Any, theirs: Any, dtype: type) -> None:
+def assert_close(ours: Any, theirs: Any, dtype: type) -> float:
+    """Compare, relative to the largest magnitude; returns the difference."""
     expected = theirs.detach().numpy()
     assert ours.shape == expected.shape
     scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
     np.testing.assert_allclose(ours, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
+    return float(np.abs(ours - expected).max(initial=0.0)) / scale
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_values_and_gradients(case: Case, dtype: type) -> None:
+def test_values_and_gradients(case: Case, dtype: type, parity: Callable[..., None]) -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype(dtype) for shape in case.shapes]
     if case.positive:
@@ -143,12 +145,12 @@ def test_values_and_gradients(case: Case, dtype: type) -> None:
     ours = [mg.Tensor(array, requires_grad=True) for array in arrays]
     theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
     out, expected = case.ours(*ours), case.theirs(*theirs)
-    assert_close(out.data, expected, dtype)
+    differences = [assert_close(out.data, expected, dtype)]
     cotangent = rng.standard_normal(expected.shape).astype(dtype)
     out.backward(cotangent)
     expected.backward(torch.tensor(cotangent))
-    for a, b in zip(ours, theirs, strict=True):
-        assert_close(a.grad.data, b.grad, dtype)
+    differences += [assert_close(a.grad.data, b.grad, dtype) for a, b in zip(ours, theirs, strict=True)]
+    parity("operation, loss", case.name, dtype, max(differences))
 
 
 def copy_parameters(ours: Any, theirs: Any) -> None:
@@ -175,25 +177,27 @@ def copy_parameters(ours: Any, theirs: Any) -> None:
             torch.nn.Linear(128, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)), (2, 1, 8, 8)),
     ],
 )  # fmt: skip
-def test_layers(make: Any, theirs: Any, shape: tuple[int, ...], dtype: type) -> None:
+def test_layers(make: Any, theirs: Any, shape: tuple[int, ...], dtype: type, parity: Callable[..., None]) -> None:
+    differences = []
     ours, theirs = make(dtype), theirs().to(torch.float64 if dtype == np.float64 else torch.float32)
     copy_parameters(ours, theirs)
     rng = np.random.default_rng(1)
     for _ in range(2):  # twice, for the running statistics
         x = rng.standard_normal(shape).astype(dtype)
         out, expected = ours(mg.Tensor(x)), theirs(torch.tensor(x))
-        assert_close(out.data, expected, dtype)
+        differences.append(assert_close(out.data, expected, dtype))
         ours.zero_grad()
         theirs.zero_grad()
         cotangent = rng.standard_normal(expected.shape).astype(dtype)
         out.backward(cotangent)
         expected.backward(torch.tensor(cotangent))
         for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
-            assert_close(a.grad.data, b.grad, dtype)
+            differences.append(assert_close(a.grad.data, b.grad, dtype))
     for name, array in ours.named_buffers():
         np.testing.assert_allclose(array.reshape(-1), dict(theirs.named_buffers())[name].numpy().reshape(-1), rtol=1e-5)
     x = rng.standard_normal(shape).astype(dtype)
-    assert_close(ours.eval()(mg.Tensor(x)).data, theirs.eval()(torch.tensor(x)), dtype)
+    differences.append(assert_close(ours.eval()(mg.Tensor(x)).data, theirs.eval()(torch.tensor(x)), dtype))
+    parity("layer, model", type(ours).__name__, dtype, max(differences))
 
 
 def test_lstm_cell() -> None:

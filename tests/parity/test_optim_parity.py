@@ -107,8 +107,10 @@ def optimizer_difference(pair: Pair, dtype: str) -> float:
 
 @both_dtypes
 @pytest.mark.parametrize("pair", OPTIMIZERS, ids=str)
-def test_optimizer(pair, dtype):
-    assert optimizer_difference(pair, dtype) < TOLERANCE[dtype]
+def test_optimizer(pair, dtype, parity):
+    found = optimizer_difference(pair, dtype)
+    assert found < TOLERANCE[dtype]
+    parity("optimizer, 20 steps", str(pair), dtype, found)
 
 
 @pytest.mark.parametrize("pair", OPTIMIZERS, ids=str)
@@ -132,7 +134,7 @@ def test_averaged_momentum_is_sgd_with_a_smaller_rate(dtype):
 
 @both_dtypes
 @pytest.mark.parametrize("name", ["lion", "lars", "lamb", "adafactor"])
-def test_what_has_a_loop_for_its_oracle(name, dtype):
+def test_what_has_a_loop_for_its_oracle(name, dtype, parity):
     shapes = ((3, 4), (5, 2))
     params, grads = numbers(dtype, shapes)
     ours = our_run(lambda tensors: optim.OPTIMIZERS[name](tensors, lr=LR, weight_decay=0.1), params, grads)
@@ -141,6 +143,7 @@ def test_what_has_a_loop_for_its_oracle(name, dtype):
         for i, param in enumerate(params)
     ]
     assert difference(ours, loops) < TOLERANCE[dtype]
+    parity("optimizer against a scalar loop", name, dtype, difference(ours, loops))
 
 
 @both_dtypes
@@ -206,11 +209,13 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedule(name):
+def test_schedule(name, parity):
     ours, theirs = SCHEDULES[name]
     rates = [ours(step) for step in range(STEPS)]
     assert name == "constant" or len(set(rates)) > 2
-    np.testing.assert_allclose(rates, their_rates(theirs, PEAK), rtol=1e-10)
+    expected = np.array(their_rates(theirs, PEAK))
+    np.testing.assert_allclose(rates, expected, rtol=1e-10)
+    parity("schedule", name, "float64", float(np.abs(rates - expected).max() / PEAK))
 
 
 def with_gradients(grads: list[Any]) -> tuple[list[Any], list[Any]]:
