@@ -14,7 +14,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [
     DOCS / name
-    for name in ("index.md", "start.md", "errata.md", "contributing.md", *("how-it-works/" + p + ".md" for p in (
+    for name in ("index.md", "start.md", "errata.md", "contributing.md", "optimizers.md", "curvature.md", "profiling.md", *("how-it-works/" + p + ".md" for p in (
         "graph", "ring", "simulation", "staleness")))
 ]  # fmt: skip
 

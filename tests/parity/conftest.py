@@ -58,7 +58,8 @@ class Table:
             f"| {kind} | {what} | {self.cell(found, 'float64')} | {self.cell(found, 'float32')} |"
             for (kind, what), found in self.rows.items()
         ]
-        path.write_text(HEAD.format(version=torch.__version__.split("+")[0]) + "\n".join(lines) + "\n", encoding="utf-8")
+        head = HEAD.format(version=torch.__version__.split("+")[0])
+        path.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
 
     @staticmethod
     def cell(found: dict[str, float], dtype: str) -> str:
