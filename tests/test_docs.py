@@ -13,9 +13,11 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [
-    DOCS / name
-    for name in ("index.md", "start.md", "errata.md", "contributing.md", "optimizers.md", "curvature.md", "profiling.md", *("how-it-works/" + p + ".md" for p in (
-        "graph", "ring", "simulation", "staleness")))
+    DOCS / f"{name}.md"
+    for name in (
+        "index", "start", "errata", "contributing", "optimizers", "curvature", "profiling",
+        "how-it-works/graph", "how-it-works/ring", "how-it-works/simulation", "how-it-works/staleness",
+    )
 ]  # fmt: skip
 
 
