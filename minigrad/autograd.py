@@ -236,9 +236,14 @@ class Fused(Function):
         """Differentiate the composite instead of the fast rule."""
         with set_grad_enabled(True):
             output = self.composite(*operands, **self.params)
-        wanted = [t for t, needed in zip(operands, self.needs, strict=True) if needed]
-        found = iter(_walk(output, grad, create_graph=True, retain_graph=True, inputs=wanted, stop=True))
-        return tuple([next(found) if needed else None for needed in self.needs])
+        # A tensor given twice (attention of x on x) has one gradient: it is returned at the first place only.
+        places = {id(t): i for i, t in reversed(list(enumerate(operands))) if self.needs[i]}
+        wanted = [operands[i] for i in places.values()]
+        shares: list[Any] = [None] * len(operands)
+        found = _walk(output, grad, create_graph=True, retain_graph=True, inputs=wanted, stop=True)
+        for i, share in zip(places.values(), found, strict=True):
+            shares[i] = share
+        return tuple(shares)
 
 
 # ------------------------------------------------------------------------------------------ walking the graph

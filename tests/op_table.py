@@ -179,6 +179,7 @@ OPS_TABLE = [
     Row("Attention", "full", F.scaled_dot_product_attention, ((2, 3, 4),) * 3),
     Row("Attention", "causal", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
         ((2, 3, 4),) * 3),
+    Row("Attention", "one tensor three times", lambda x: F.scaled_dot_product_attention(x, x, x), ((2, 3, 4),)),
     Row("Attention", "masked", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=VISIBLE),
         ((2, 3, 4), (2, 5, 4), (2, 5, 4))),
     Row("BlockwiseAttention", "full", lambda q, k, v: F.blockwise_attention(q, k, v, block=2),
