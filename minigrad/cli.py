@@ -21,8 +21,10 @@ from minigrad import __version__
 COMMANDS = {
     "demo": ("minigrad.commands.demo", "the tour: a GPT on two processes, the proof, the staleness picture"),
     "train": ("minigrad.commands.train", "train a model on text, on one process or on many"),
+    "generate": ("minigrad.commands.generate", "let a trained GPT write"),
     "profile": ("minigrad.commands.profile", "where a model's time and memory go, against the machine's limits"),
     "staleness": ("minigrad.commands.staleness", "map the learning rates that stale gradients allow"),
+    "course": ("minigrad.commands.course", "learn by writing minigrad's functions yourself, with checks that explain"),
     "launch": ("minigrad.commands.launch", "run a program of yours on n processes"),
     "doctor": ("minigrad.commands.doctor", "check this machine, with a word on whatever is missing"),
 }

@@ -11,7 +11,12 @@ TRAIN, VALIDATION, LINES = "#9ecae1", "#08519c", "#636363"  # blues and grey: to
 
 
 def loss_curve(
-    records: Sequence[StepRecord], path: str | Path, *, title: str, levels: Mapping[str, float] | None = None
+    records: Sequence[StepRecord],
+    path: str | Path,
+    *,
+    title: str,
+    levels: Mapping[str, float] | None = None,
+    unit: str = "character",
 ) -> None:
     """Draw training and validation loss against the step, and save the picture.
 
@@ -20,6 +25,7 @@ def loss_curve(
         path: where to; the ending decides the format.
         title: above the picture.
         levels: losses to hold the curve against (nats), each drawn as a labelled line.
+        unit: what the loss is a mean over.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -36,7 +42,7 @@ def loss_curve(
         lw=2,
         marker="o",
         ms=4,
-        label="validation text",
+        label="validation data",
     )
     last = records[-1].step
     for name, level in (levels or {}).items():
@@ -58,7 +64,7 @@ def loss_curve(
             f"{loss:.2f}", (step, loss), xytext=(6, 0), textcoords="offset points", va="center", color=VALIDATION,
             fontweight="bold",
         )  # fmt: skip
-    axes.set(xlabel="optimizer step", ylabel="loss, nats per character", title=title)
+    axes.set(xlabel="optimizer step", ylabel=f"loss, nats per {unit}", title=title)
     axes.set_xlim(0, last * 1.04)
     axes.set_ylim(bottom=0.0 if not levels else min(min(levels.values()), min(r.loss for r in records)) - 0.3)
     axes.spines[["top", "right"]].set_visible(False)

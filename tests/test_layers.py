@@ -24,7 +24,9 @@ PACKAGES = ("minigrad", "parallel")
 ENGINE = {"device", "kernels", "autograd", "ops", "tensor"}
 TOOLS = {"gradcheck", "anomaly", "graph", "jacobian", "split_backward"}
 LIBRARY = ENGINE | TOOLS | {"nn", "optim", "data", "trace", "serialize"}
-TRAINING = LIBRARY | {"train", "plots", "precision", "recompute", "curvature", "profile"}
+TRAINING = LIBRARY | {
+    "train", "plots", "precision", "recompute", "randomness", "checkpoint", "curvature", "profile",
+}  # fmt: skip
 EVERY_MINIGRAD = {f"minigrad.{layer}" for layer in TRAINING} | {"minigrad"}
 STRATEGIES = {"data_parallel", "sharded", "tensor_parallel", "server", "pipeline", "mesh"}
 BELOW_STRATEGIES = {"collectives", "comm", "cluster"}
@@ -48,14 +50,16 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "jacobian": ENGINE,
         "split_backward": ENGINE,
         "optim": {"device", "kernels"},
-        "data": {"device"},
+        "data": {"device", "serialize", "trace"},
         "serialize": {"device"},
         "gradcheck": ENGINE,
         "precision": ENGINE | {"nn", "optim"},
-        "recompute": ENGINE | {"nn"},
+        "randomness": {"nn"},
+        "recompute": ENGINE | {"nn", "randomness"},
+        "checkpoint": {"device", "nn", "serialize", "randomness"},
         "curvature": ENGINE | {"nn"},
         "profile": ENGINE | {"nn", "trace"},
-        "train": LIBRARY,
+        "train": LIBRARY | {"precision", "randomness", "checkpoint"},
         "plots": {"train", "trace"},
         "cli": FRONT_DOOR,
         "commands": FRONT_DOOR,
@@ -80,18 +84,23 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "parallel/studies/async_logistic.py",
         "parallel/studies/equivalence.py",
         "minigrad/commands/train.py",
+        "minigrad/course/mpi_worker.py",
     ),
     "greenlet": ("parallel/comm/scheduler.py",),
     "cupy": ("minigrad/device.py", "minigrad/kernels/gpu.py"),
     "matplotlib": (
         "minigrad/plots.py",
+        "minigrad/course/showing.py",
         "minigrad/curvature/plots.py",
         "minigrad/profile/plots.py",
         "parallel/plots.py",
         "parallel/studies/*/plot.py",
     ),
+    "hypothesis": ("minigrad/course/*.py",),
     "rich": ("minigrad/commands/*.py",),
     "safetensors": ("minigrad/serialize.py",),
+    "ml_dtypes": ("minigrad/precision.py",),
+    "sklearn": ("minigrad/data/digits.py",),
     "threadpoolctl": ("minigrad/commands/*.py",),
 }
 

@@ -9,7 +9,7 @@ from minigrad.cli import main
 from parallel.comm.launch import launch
 
 TINY = ["--steps=3", "--batch-size=4", "--block-size=16", "--layers=1", "--heads=2", "--width=16"]
-OUTPUTS = ["loss.png", "metrics.csv", "model.safetensors", "sample.txt", "settings.json"]
+OUTPUTS = ["loss.png", "metrics.csv", "model.safetensors", "sample.txt", "settings.json", "tokenizer.json"]
 
 
 @pytest.fixture
