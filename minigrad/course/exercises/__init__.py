@@ -1,0 +1,1 @@
+"""The exercises: a folder each, with its text, its check, its wrong solutions and its picture."""

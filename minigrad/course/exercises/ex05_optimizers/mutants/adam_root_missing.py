@@ -1,0 +1,16 @@
+"""the square root of v is missing"""
+
+from typing import Any
+
+import numpy as np
+
+
+def adamw(
+    param: Any, grad: Any, state: Any, lr: float, t: int, *,
+    betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01,
+) -> None:  # fmt: skip
+    m, v = state.setdefault("m", np.zeros_like(param)), state.setdefault("v", np.zeros_like(param))
+    m[...] = betas[0] * m + (1.0 - betas[0]) * grad
+    v[...] = betas[1] * v + (1.0 - betas[1]) * grad * grad
+    param *= 1.0 - lr * weight_decay
+    param -= lr * (m / (1.0 - betas[0] ** t)) / (v / (1.0 - betas[1] ** t) + eps)

@@ -1,0 +1,18 @@
+"""the gradient is multiplied by 1 - momentum: that is a running mean, heavy-ball momentum adds the whole gradient"""
+
+from typing import Any
+
+import numpy as np
+
+
+def sgd(
+    param: Any, grad: Any, state: Any, lr: float, t: int, *,
+    momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False,
+) -> None:  # fmt: skip
+    grad = grad + weight_decay * param
+    if momentum:
+        velocity = state.setdefault("momentum", np.zeros_like(param))
+        velocity *= momentum
+        velocity += (1.0 - momentum) * grad
+        grad = grad + momentum * velocity if nesterov else velocity
+    param -= lr * grad

