@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,13 +53,19 @@ class Watcher:
     `compute()`. Watchers nest; each passes on to the one around it.
     """
 
+    _token: Token[Watcher | None] | None = None
+
     def __enter__(self) -> Any:
+        if self._token is not None:
+            raise RuntimeError(f"this {type(self).__name__} is watching already; make another one")
         self.outer = _watcher.get()
         self._token = _watcher.set(self)
         return self
 
     def __exit__(self, *details: object) -> None:
+        assert self._token is not None
         _watcher.reset(self._token)
+        self._token = None
 
     def forward(self, op: type[Function], inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Run one operation; returns its output tensor."""
@@ -140,14 +146,20 @@ class Function:
     @classmethod
     def compute(cls, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """What `apply` does, unwatched."""
+        tensor_type = Function.tensor_type
+        for tensor in inputs:
+            if not isinstance(tensor, tensor_type):
+                raise TypeError(f"{cls.__name__} needs tensors, got {type(tensor).__name__}; wrap it: mg.Tensor(x)")
         node = cls()
         try:
             data = node.forward(*[tensor.data for tensor in inputs], **params)
         except ValueError as error:
             shapes = " and ".join(str(tensor.shape) for tensor in inputs)
             raise ValueError(f"{cls.__name__} does not fit shapes {shapes}: {error}") from None
-        output = Function.tensor_type.wrap(data)
-        if cls.is_view:
+        if not (is_array(data) or isinstance(data, np.generic)):
+            raise TypeError(f"{cls.__name__}.forward must return an array, got {type(data).__name__}")
+        output = tensor_type.wrap(data)
+        if cls.is_view and output.data.base is not None:  # an index array or a reshape may have copied
             output.version = inputs[0].version
         if _grad_enabled.get():
             for tensor in inputs:
@@ -234,6 +246,7 @@ class Fused(Function):
 
     def backward_with_graph(self, grad: Any, *operands: Any) -> tuple[Any, ...]:
         """Differentiate the composite instead of the fast rule."""
+        operands = operands[: len(self.needs)]  # without the output, where a rule keeps it
         with set_grad_enabled(True):
             output = self.composite(*operands, **self.params)
         # A tensor given twice (attention of x on x) has one gradient: it is returned at the first place only.
@@ -316,7 +329,7 @@ def _walk(
             gradient = pending.pop(id(node), None)
             if gradient is None:  # every path to this node passed through an input that needs no gradient
                 continue
-            if node.hooks:
+            if node.hooks and not (stop and id(node) in wanted):  # an inner walk ends before its inputs' hooks
                 gradient = _through_hooks(node.hooks, gradient)
             if id(node) in wanted:
                 found[id(node)] = gradient
@@ -331,6 +344,12 @@ def _walk(
                 shares = node.pull(gradient, create_graph)
             else:
                 shares = watcher.backward(node, gradient, create_graph)
+            if type(shares) is not tuple or len(shares) != len(node.parents):
+                got = f"{len(shares)} values" if type(shares) is tuple else type(shares).__name__
+                raise TypeError(
+                    f"{type(node).__name__}.backward must return a tuple of {len(node.parents)}, one gradient (or "
+                    f"None) per input, got {got}"
+                )
             for parent, share in zip(node.parents, shares, strict=True):
                 if parent is None or share is None:
                     continue
@@ -405,6 +424,8 @@ def grad(
     >>> first.item(), second.item()
     (27.0, 18.0)
     """
+    if not isinstance(output, Function.tensor_type):
+        raise TypeError(f"grad needs a tensor to differentiate, got {type(output).__name__}")
     inputs = (inputs,) if isinstance(inputs, Function.tensor_type) else tuple(inputs)
     for position, tensor in enumerate(inputs):
         if not tensor.requires_grad:

@@ -44,5 +44,5 @@ def array_module(device: str) -> ModuleType:
     try:
         import cupy
     except ImportError as error:
-        raise RuntimeError("device='cuda' needs CuPy: pip install 'minigrad[gpu]'") from error
+        raise RuntimeError("device='cuda' needs CuPy: pip install 'cupy-cuda13x[ctk]'") from error
     return cupy

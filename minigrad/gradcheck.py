@@ -14,10 +14,12 @@ import numpy as np
 from minigrad.autograd import grad, no_grad
 from minigrad.tensor import Tensor
 
+ROUNDING = 1e-9  # of a difference of two values of size 1, divided by 2e-6, with some room
+
 
 def gradcheck(
     function: Callable[..., Tensor],
-    inputs: Sequence[Tensor],
+    inputs: Sequence[Tensor] | Tensor,
     *,
     rng: np.random.Generator,
     step: float = 1e-6,
@@ -48,6 +50,7 @@ def gradcheck(
     >>> gradcheck(lambda x: x.tanh(), [x], rng=np.random.default_rng(0))
     True
     """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for position, tensor in enumerate(inputs):
         if tensor.dtype != np.float64 or not tensor.requires_grad:
             raise TypeError(
@@ -56,12 +59,13 @@ def gradcheck(
             )
     output = function(*inputs)
     cotangent = rng.standard_normal(output.shape)
+    noise = ROUNDING * float(np.abs(cotangent * output.data).sum())
     gradients = grad(output, inputs, Tensor(cotangent), allow_unused=True)
     for position, (tensor, analytic) in enumerate(zip(inputs, gradients, strict=True)):
         direction = rng.standard_normal(tensor.shape)
         products = (analytic.data if analytic is not None else np.zeros(tensor.shape)) * direction
         numeric_terms = cotangent * _difference(function, inputs, position, direction, step)
-        _compare(position, products, numeric_terms, rtol)
+        _compare(position, products, numeric_terms, rtol, noise)
     if second_order:
         _check_second_order(function, inputs, Tensor(cotangent), rng, step, rtol)
     return True
@@ -80,11 +84,15 @@ def _difference(
     return (values[0] - values[1]) / (2.0 * step)
 
 
-def _compare(position: int, analytic: np.ndarray, numeric: np.ndarray, rtol: float) -> None:
-    """Compare two sums; the scale is the size of their terms, so that cancellation does not tighten the test."""
-    scale = max(1.0, float(np.abs(analytic).sum()), float(np.abs(numeric).sum()))
+def _compare(position: int, analytic: np.ndarray, numeric: np.ndarray, rtol: float, noise: float) -> None:
+    """Compare two sums; the scale is the size of their terms, so that cancellation does not tighten the test.
+
+    `noise` is what rounding in the function's values makes of a difference that should be 0.
+    """
+    scale = max(float(np.abs(analytic).sum()), float(np.abs(numeric).sum()))
     left, right = float(analytic.sum()), float(numeric.sum())
-    assert abs(left - right) <= rtol * scale, (
+    assert np.isfinite(left), f"gradient of inputs[{position}] is not finite: {left}"
+    assert abs(left - right) <= rtol * scale + noise, (
         f"gradient of inputs[{position}] is wrong: the backward gives {left:.10g} along a random direction, "
         f"central differences give {right:.10g}"
     )
@@ -114,6 +122,7 @@ def _check_second_order(
             return total
 
     total = first_gradient(*inputs)
+    noise = ROUNDING * max(1.0, float(np.abs(total.data).sum()))
     if not total.requires_grad:  # a linear function: its gradient is constant, and so must the numbers be
         total = total + sum((t.sum() * 0.0 for t in inputs), start=Tensor(np.zeros(())))
     seconds = grad(total, inputs, allow_unused=True)
@@ -121,4 +130,4 @@ def _check_second_order(
         direction = rng.standard_normal(tensor.shape)
         products = (analytic.data if analytic is not None else np.zeros(tensor.shape)) * direction
         numeric = _difference(first_gradient, inputs, position, direction, step)
-        _compare(position, products, numeric, 10 * rtol)
+        _compare(position, products, numeric, 10 * rtol, noise)

@@ -65,7 +65,8 @@ def saved_bytes(output: Tensor, *, parameters: bool = False) -> dict[str, int]:
 class SavedActivations(Watcher):
     """Records, operation by operation, how many bytes the graph keeps alive: `history` is a list of (name, bytes).
 
-    In the forward it rises, in the backward it falls as nodes are released. Leaves are not counted.
+    In the forward it rises, in the backward it falls as nodes are released. Leaves are not counted. A graph that is
+    dropped without a backward is not noticed: its bytes stay in the count.
 
     >>> x = Tensor(np.zeros(1000), requires_grad=True)
     >>> with SavedActivations() as saved:

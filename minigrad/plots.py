@@ -29,12 +29,15 @@ def loss_curve(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.plot([r.step for r in records], [r.loss for r in records], color=TRAIN, lw=1.2, label="training batch")
     looks = [(r.step, r.validation_loss) for r in records if r.validation_loss is not None]
+    if records[0].validation_before is not None:
+        looks.insert(0, (records[0].step - 1, records[0].validation_before))
     axes.plot(
         [step for step, _ in looks],
         [loss for _, loss in looks],
@@ -64,7 +67,9 @@ def loss_curve(
             f"{loss:.2f}", (step, loss), xytext=(6, 0), textcoords="offset points", va="center", color=VALIDATION,
             fontweight="bold",
         )  # fmt: skip
-    axes.set(xlabel="optimizer step", ylabel=f"loss, nats per {unit}", title=title)
+    axes.set(xlabel="optimizer step", ylabel=f"loss, nats per {unit}")
+    axes.set_title(title, parse_math=False)  # a file's name may have a $
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0, last * 1.04)
     axes.set_ylim(bottom=0.0 if not levels else min(min(levels.values()), min(r.loss for r in records)) - 0.3)
     axes.spines[["top", "right"]].set_visible(False)

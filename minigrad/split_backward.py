@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minigrad.autograd import Function, _first_gradient, set_grad_enabled, topological_order
+from minigrad.autograd import Function, _first_gradient, _through_hooks, set_grad_enabled, topological_order
 from minigrad.tensor import Tensor
 
 
@@ -26,6 +26,7 @@ class WeightGradients:
         self._order: list[Any] | None = order
         self._live = live
         self._pending = at_nodes
+        self._arrived_later = {id(node) for node in order} - at_nodes.keys()  # their hooks have not run
 
     def run(self) -> None:
         """Add the gradients of all other leaves to their `.grad`.
@@ -41,6 +42,8 @@ class WeightGradients:
                 gradient = self._pending.pop(id(node), None)
                 if gradient is None:
                     continue
+                if node.hooks and id(node) in self._arrived_later:
+                    gradient = _through_hooks(node.hooks, gradient)
                 if not isinstance(node, Function):
                     if id(node) not in self._live:
                         node.accumulate_grad(gradient)
@@ -61,7 +64,7 @@ def split_backward(
 
     Args:
         output: tensor to differentiate.
-        inputs: tensors whose gradients are wanted now; leaves.
+        inputs: leaf tensors whose gradients are wanted now.
         gradient: dL/d(output); 1 for a scalar.
 
     Returns:
@@ -69,6 +72,7 @@ def split_backward(
 
     Raises:
         RuntimeError: as `backward`.
+        ValueError: an input that is not a leaf.
 
     >>> x, w = Tensor([2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
     >>> (dx,), later = split_backward((x * w).sum(), [x])
@@ -77,6 +81,9 @@ def split_backward(
     >>> later.run(); w.grad
     Tensor([2.])
     """
+    for position, tensor in enumerate(inputs):
+        if not tensor.is_leaf:
+            raise ValueError(f"inputs[{position}] is not a leaf; cut the graph there: x.detach().requires_grad_()")
     start = output.grad_fn or output
     order = topological_order(start)
     wanted = {id(tensor) for tensor in inputs}
@@ -89,6 +96,8 @@ def split_backward(
             if id(node) not in pending:
                 continue
             arrived = pending.pop(id(node))
+            if node.hooks:
+                arrived = _through_hooks(node.hooks, arrived)
             if id(node) in wanted:
                 found[id(node)] = arrived
             if not isinstance(node, Function):
@@ -96,7 +105,10 @@ def split_backward(
                 continue
             assert node.parents is not None
             _send(node, arrived, [p is not None and id(p) in live for p in node.parents], pending)
-            at_nodes[id(node)] = arrived
+            if any(p is not None and id(p) not in live for p in node.parents):
+                at_nodes[id(node)] = arrived  # a weight enters here
+            else:
+                node.release()
     return tuple(found.get(id(tensor)) for tensor in inputs), WeightGradients(order, live, at_nodes)
 
 

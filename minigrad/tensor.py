@@ -7,7 +7,8 @@ is what lets one derivative rule serve arrays and tensors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,15 +24,13 @@ from minigrad.ops.shape import Cast, Concatenate, Expand, Gather, Index, Pad, Pe
 
 Dim = int | tuple[int, ...] | None
 
-FLOAT_DTYPES = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
-
-
 class Tensor:
     """An n-dimensional array with a gradient.
 
     Args:
-        data: numbers, nested lists of numbers, or an array (used without a copy). Python floats become
-            float32, Python ints int64; arrays keep their dtype.
+        data: numbers, nested lists of numbers, or an array. Python floats become float32, Python ints int64.
+            An array keeps its dtype and is used without a copy, as `torch.from_numpy` does: what is written to it,
+            or to `.data`, later is written behind the graph's back. Writes through the tensor are noticed.
         requires_grad: collect a gradient in `.grad` on `backward()`. Floating dtypes only.
         dtype: NumPy dtype to convert to.
 
@@ -64,7 +63,8 @@ class Tensor:
         self.requires_grad = requires_grad
         self.grad = None
         self.grad_fn = None
-        self.version = [0]
+        shares_memory = isinstance(data, Tensor) and data.data is self.data
+        self.version = data.version if shares_memory else [0]
         self._hooks = None
         self.ready_hooks = None
 
@@ -121,6 +121,11 @@ class Tensor:
         """Number of elements."""
         return self.data.size
 
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("a tensor with no axes cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
     def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len() of a tensor with no axes")
@@ -141,6 +146,16 @@ class Tensor:
 
     def __int__(self) -> int:
         return int(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.numel() == 1 else format(str(self), spec)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """What np.asarray(tensor) gives: the numbers, refused like `numpy()` while there is a graph."""
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     __hash__ = object.__hash__
 
@@ -192,10 +207,17 @@ class Tensor:
 
         The first gradient is copied, because a rule may have handed one array to several parents.
         """
+        if gradient.shape != self.shape:
+            raise ValueError(
+                f"a gradient of shape {gradient.shape} arrived at a leaf of shape {self.shape}: the backward of an "
+                "operation that uses it returns the wrong shape"
+            )
         if isinstance(gradient, Tensor):
-            self.grad = gradient if self.grad is None else self.grad + gradient
+            self.grad = gradient.clone() if self.grad is None else self.grad + gradient
         elif self.grad is None:
-            self.grad = Tensor.wrap(np.array(gradient, dtype=self.dtype).reshape(self.shape))
+            self.grad = Tensor.wrap(np.array(gradient, dtype=self.dtype))
+        elif self.grad.grad_fn is not None:  # a recorded gradient belongs to a graph: leave it whole
+            self.grad = Tensor.wrap(self.grad.data + gradient)
         else:
             self.grad.data += gradient
             self.grad.version[0] += 1
@@ -290,18 +312,18 @@ class Tensor:
         return self * other
 
     def __truediv__(self, other: Any) -> Tensor:
-        return ew.Div.apply(*_pair(_as_float(self), other))
+        return ew.Div.apply(*_pair(as_float(self), other))
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return ew.Div.apply(*reversed(_pair(_as_float(self), other)))
+        return ew.Div.apply(*reversed(_pair(as_float(self), other)))
 
     def __neg__(self) -> Tensor:
         return ew.Neg.apply(self)
 
     def __pow__(self, exponent: Any) -> Tensor:
-        if isinstance(exponent, int | float):
-            return ew.Pow.apply(self, exponent=exponent)
-        return (self.log() * exponent).exp()
+        if isinstance(exponent, int | float | np.integer | np.floating):
+            return ew.Pow.apply(self, exponent=exponent.item() if isinstance(exponent, np.generic) else exponent)
+        return ew.Power.apply(*_pair(as_float(self), exponent))
 
     def __rpow__(self, base: float) -> Tensor:
         return (self * float(np.log(base))).exp()
@@ -351,24 +373,24 @@ class Tensor:
     # ----------------------------------------------------------------------------------------- one element each
 
     def exp(self) -> Tensor:
-        """E ** x."""
-        return ew.Exp.apply(_as_float(self))
+        """e ** x."""
+        return ew.Exp.apply(as_float(self))
 
     def log(self) -> Tensor:
         """Natural logarithm."""
-        return ew.Log.apply(_as_float(self))
+        return ew.Log.apply(as_float(self))
 
     def sqrt(self) -> Tensor:
         """Square root."""
-        return ew.Sqrt.apply(_as_float(self))
+        return ew.Sqrt.apply(as_float(self))
 
     def tanh(self) -> Tensor:
         """Hyperbolic tangent."""
-        return ew.Tanh.apply(_as_float(self))
+        return ew.Tanh.apply(as_float(self))
 
     def sigmoid(self) -> Tensor:
         """1 / (1 + e ** -x)."""
-        return ew.Sigmoid.apply(_as_float(self))
+        return ew.Sigmoid.apply(as_float(self))
 
     def relu(self) -> Tensor:
         """max(x, 0)."""
@@ -380,7 +402,7 @@ class Tensor:
 
     def erf(self) -> Tensor:
         """Error function."""
-        return ew.Erf.apply(_as_float(self))
+        return ew.Erf.apply(as_float(self))
 
     def maximum(self, other: Any) -> Tensor:
         """The larger of two, element by element."""
@@ -392,8 +414,7 @@ class Tensor:
 
     def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
         """Kept within [min, max]."""
-        low, high = -np.inf if min is None else min, np.inf if max is None else max
-        return ew.Clip.apply(self, low=low, high=high)
+        return ew.Clip.apply(self, low=min, high=max)
 
     clamp = clip
 
@@ -409,7 +430,7 @@ class Tensor:
     def mean(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Mean over `dim`, or over everything."""
         axes = normalize_axes(dim, self.ndim)
-        return Mean.apply(_as_float(self), axes=axes, keepdims=keepdim)
+        return Mean.apply(as_float(self), axes=axes, keepdims=keepdim)
 
     def var(self, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Tensor:
         """Variance; unbiased (`correction=1`) like PyTorch's, where NumPy's default is 0."""
@@ -445,12 +466,12 @@ class Tensor:
         return ValuesAndIndices(values.squeeze(dim), Tensor.wrap(indices))
 
     def logsumexp(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """Log sum exp, without overflow."""
-        return LogSumExp.apply(_as_float(self), axes=normalize_axes(dim, self.ndim), keepdims=keepdim)
+        """log sum exp, without overflow."""
+        return LogSumExp.apply(as_float(self), axes=normalize_axes(dim, self.ndim), keepdims=keepdim)
 
     def norm(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """Euclidean norm; gradient 0 where it is 0."""
-        return Norm.apply(_as_float(self), axes=normalize_axes(dim, self.ndim), keepdims=keepdim)
+        return Norm.apply(as_float(self), axes=normalize_axes(dim, self.ndim), keepdims=keepdim)
 
     def cumsum(self, dim: int) -> Tensor:
         """Running sum along an axis."""
@@ -486,7 +507,8 @@ class Tensor:
         if self.ndim == 0:
             return self.reshape(1)
         start, end = start_dim % self.ndim, end_dim % self.ndim
-        return self.reshape(*self.shape[:start], -1, *self.shape[end + 1 :])
+        joined = math.prod(self.shape[start : end + 1])  # not -1, which an empty batch leaves open
+        return self.reshape(*self.shape[:start], joined, *self.shape[end + 1 :])
 
     def squeeze(self, dim: int | None = None) -> Tensor:
         """Drop the axes of length 1, or one of them."""
@@ -507,7 +529,7 @@ class Tensor:
 
     def gather(self, dim: int, index: Any) -> Tensor:
         """out[i][j] = self[index[i][j]][j] along axis 0, and likewise along others; index as PyTorch has it."""
-        return Gather.apply(self, index=np.asarray(_raw(index)), axis=normalize_axes(dim, self.ndim)[0])
+        return Gather.apply(self, index=np.array(_raw(index)), axis=normalize_axes(dim, self.ndim)[0])
 
     def split(self, size: int | list[int], dim: int = 0) -> tuple[Tensor, ...]:
         """Pieces of one length (the last may be shorter), or of the lengths given.
@@ -517,6 +539,8 @@ class Tensor:
         """
         (axis,) = normalize_axes(dim, self.ndim)
         length = self.shape[axis]
+        if isinstance(size, int) and size < 1:
+            raise ValueError(f"split size {size} must be at least 1")
         sizes = [min(size, length - s) for s in range(0, length, size)] if isinstance(size, int) else list(size)
         if sum(sizes) != length:
             raise ValueError(f"split sizes {sizes} do not add up to {length}, the length of axis {dim}")
@@ -577,12 +601,14 @@ class ValuesAndIndices(NamedTuple):
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """A where the condition holds, b elsewhere; one of a and b must be a tensor."""
-    if not isinstance(a, Tensor):
-        left, right = reversed(_pair(b, a))
-    else:
+    """a where the condition holds, b elsewhere; one of a and b must be a tensor."""
+    if isinstance(a, Tensor):
         left, right = _pair(a, b)
-    return ew.Where.apply(left, right, condition=np.asarray(_raw(condition), dtype=bool))
+    elif isinstance(b, Tensor):
+        right, left = _pair(b, a)
+    else:
+        raise TypeError("where needs a tensor as one of its two choices; for arrays there is np.where")
+    return ew.Where.apply(left, right, condition=np.array(_raw(condition), dtype=bool))
 
 
 def einsum(equation: str, *operands: Tensor) -> Tensor:
@@ -600,6 +626,13 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
             raise ValueError(f"einsum {equation!r} has a letter twice in {term!r}, which is not supported")
     if len(terms) != len(operands):
         raise ValueError(f"einsum {equation!r} has {len(terms)} terms for {len(operands)} operands")
+    lengths: dict[str, int] = {}
+    for term, operand in zip(terms, operands, strict=True):
+        if len(term) != operand.ndim:
+            raise ValueError(f"einsum {equation!r} names {len(term)} axes in {term!r}, the operand has {operand.shape}")
+        for letter, n in zip(term, operand.shape, strict=True):
+            if lengths.setdefault(letter, n) != n:
+                raise ValueError(f"einsum {equation!r}: axis {letter!r} is both {lengths[letter]} and {n} long")
     return Einsum.apply(*operands, equation=equation)
 
 
@@ -629,7 +662,7 @@ def _numeric_array(data: Any, dtype: DTypeLike | None) -> Array:
             raise TypeError(f"Tensor data must be numbers in a regular nesting: {error}") from None
         if array.dtype == np.float64 and dtype is None:
             array = array.astype(np.float32)  # Python floats carry no precision of their own
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" or (dtype is not None and np.dtype(dtype).kind not in "fiub"):
         shown = repr(data) if len(repr(data)) < 40 else type(data).__name__
         raise TypeError(f"Tensor data must be numeric, got {shown} (dtype {array.dtype})")
     return array if dtype is None else array.astype(np.dtype(dtype), copy=False)
@@ -657,8 +690,9 @@ def _common_dtype(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     return np.promote_types(a, b)
 
 
-def _as_float(x: Tensor) -> Tensor:
-    return x if x.dtype.kind == "f" else x.to(np.float32)
+def as_float(x: Tensor) -> Tensor:
+    """x itself if its dtype is floating, else x as float32."""
+    return x if not isinstance(x, Tensor) or x.dtype.kind == "f" else x.to(np.float32)
 
 
 def _raw(value: Any) -> Any:
@@ -666,9 +700,12 @@ def _raw(value: Any) -> Any:
 
 
 def _plain_index(index: Any) -> Any:
+    """An index without tensors; arrays are copied, since the backward needs them as they are now."""
     if isinstance(index, tuple):
-        return tuple(_raw(part) for part in index)
-    return np.asarray(_raw(index)) if isinstance(index, list) else _raw(index)
+        return tuple(_plain_index(part) for part in index)
+    if isinstance(index, list | Tensor | np.ndarray):
+        return np.array(_raw(index))
+    return index
 
 
 def _flat_arguments(arguments: tuple[Any, ...]) -> tuple[int, ...]:

@@ -87,6 +87,8 @@ OPS_TABLE = [
     Row("Pow", "one", lambda x: x**1, ((3,),)),
     Row("Pow", "zero", lambda x: x**0 * x, ((3,),)),
     Row("Pow", "half", lambda x: x**0.5, ((3, 4),), positive=True),
+    Row("Power", "tensors", lambda a, b: a**b, ((3, 4), (4,)), positive=True),
+    Row("Power", "one exponent", lambda a, b: a**b, ((3, 4), ()), positive=True),
     # reductions
     *(
         Row(op, f"{dim}{keepdim}", lambda x, f=function, d=dim, k=keepdim: f(x, d, k), ((2, 3, 4),))

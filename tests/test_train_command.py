@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import pytest
 
@@ -27,7 +28,8 @@ def test_training_writes_its_files(tmp_path, text, ranks):
     assert sorted(path.name for path in out.iterdir()) == OUTPUTS
     with open(out / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["0", "1", "2", "3"]
+    assert float(rows[0]["validation_loss"]) > 0
     assert float(rows[-1]["validation_loss"]) > 0
     assert json.loads((out / "settings.json").read_text())["ranks"] == ranks
 
@@ -39,7 +41,7 @@ def test_the_same_losses_on_one_rank_and_on_two(tmp_path, text):
         out = tmp_path / ranks
         assert main(["train", "--text", str(text), "--out", str(out), "--ranks", ranks, *TINY]) == 0
         with open(out / "metrics.csv") as file:
-            losses.append([float(row["loss"]) for row in csv.DictReader(file)][:2])
+            losses.append([float(row["loss"]) for row in csv.DictReader(file) if row["loss"]][:2])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -65,9 +67,11 @@ def test_the_same_under_a_plain_mpirun(tmp_path, text):
         ("--text TEXT --block-size 16 --batch-size 4000", "fewer than --batch-size 4000"),
         ("--steps 0", "--steps 0 must be at least 1"),
         ("--lr -1", "--lr -1.0 must be positive"),
+        ("--lr inf", "--lr inf must be positive and finite"),
         ("--lr nan", "--lr nan must be positive"),
         ("--width 10 --heads 4", "--width 10 must be divisible by --heads 4"),
         ("--seed -1", "--seed -1 must not be negative"),
+        ("--out ''", "--out is empty"),
         ("--out TEXT", "is a file; it must be a folder"),
         ("--steps many", "invalid int value: 'many'"),
     ],
@@ -76,7 +80,7 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, text, tmp_p
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "short.txt").write_text("short")
     places = {"TEXT": text, "EMPTY": tmp_path / "empty.txt", "SHORT": tmp_path / "short.txt"}
-    words = [str(places.get(word, word)) for word in arguments.split()]
+    words = [str(places.get(word, word)) for word in shlex.split(arguments)]
     if "--out" not in words:
         words += ["--out", str(tmp_path / "run")]
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         if status:
             return status
     summary(rows, time.perf_counter() - start)
+    prefix = "" if shutil.which("minigrad") else f"{Path(sys.executable).parent}/"
+    print(f"\nthe pictures are in {folder}/; next: {prefix}minigrad generate --run {folder}")
     return 0
 
 
@@ -62,9 +66,9 @@ def train_gpt(args: argparse.Namespace, folder: Path, rows: list[tuple[str, str,
         return status
     with open(folder / "metrics.csv", encoding="utf-8") as file:
         metrics = list(csv.DictReader(file))
-    last = metrics[-1]
-    rates = sorted(float(row["tokens_per_second"]) for row in metrics)
-    rows.append(("validation loss", f"{float(metrics[0]['loss']):.2f} to {float(last['validation_loss']):.2f}",
+    first, last = metrics[0], metrics[-1]
+    rates = sorted(float(row["tokens_per_second"]) for row in metrics if row["tokens_per_second"])
+    rows.append(("validation loss", f"{float(first['validation_loss']):.2f} to {float(last['validation_loss']):.2f}",
                  "nats per character"))  # fmt: skip
     rows.append(("speed", f"{rates[len(rates) // 2]:,.0f} tokens/s", f"median step, {args.ranks} ranks"))
     return 0

@@ -29,7 +29,7 @@ examples:
   minigrad train                                       one process, 200 steps, files in runs/train
   minigrad train --ranks 2 --strategy ddp --steps 300
   minigrad train --text shakespeare.txt --out runs/shakespeare
-  minigrad train --model mlp --out runs/digits         needs scikit-learn: pip install 'minigrad[course]'
+  minigrad train --model mlp --out runs/digits         needs scikit-learn: pip install scikit-learn
   minigrad train --checkpoint-every 50 --out runs/a    and after Ctrl-C, or a crash:
   minigrad train --resume runs/a
   minigrad train --accumulate 4 --recompute            the same numbers in less memory

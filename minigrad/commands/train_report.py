@@ -48,7 +48,11 @@ def progress_bar(steps: int, unit: str) -> Iterator[Callable[[StepRecord], None]
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    width = int(os.environ.get("MINIGRAD_TERMINAL_WIDTH", "-1"))
+    from parallel.comm.environment import job_size
+
+    # A plain mpirun gives every rank a terminal of its own, wherever its output goes: no bar there.
+    unknown = "-1" if job_size() is None else "0"
+    width = int(os.environ.get("MINIGRAD_TERMINAL_WIDTH", unknown))
     console = Console() if width < 0 else Console(force_terminal=width > 0, width=width or None)
     progress = Progress(
         TextColumn("training"),
@@ -79,21 +83,25 @@ def write_results(args: argparse.Namespace, task: Task, replica: Replica, record
     from minigrad.serialize import save_arrays
 
     folder = Path(args.out)
+    # What cannot be had again comes first: nothing that follows may cost the weights.
+    save_arrays(folder / "model.safetensors", replica.model.state_dict())
     write_metrics(folder / "metrics.csv", records)
+    settings = {name: getattr(args, name) for name in DEFAULTS} | {"ranks": replica.size}
+    settings["strategy"] = "ddp" if replica.size > 1 else None
+    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     title = f"{task.title()}, {replica.size} rank{'s' * (replica.size > 1)}"
     loss_curve(records, folder / "loss.png", title=title, levels=task.levels(), unit=task.target)
-    settings = {name: getattr(args, name) for name in DEFAULTS} | {"ranks": replica.size}
-    (folder / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    save_arrays(folder / "model.safetensors", replica.model.state_dict())
     shown = task.show(replica.model, folder, args.seed)
     print(f"\nwritten to {folder}/: loss.png, metrics.csv, settings.json, model.safetensors, {shown}", flush=True)
 
 
 def write_metrics(path: Path, records: list[StepRecord]) -> None:
-    """One row a step: loss in nats per target, time in seconds."""
+    """One row a step, row 0 before the first: loss in nats per target, time in seconds."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["step", "loss", "validation_loss", "lr", "grad_norm", "seconds", "tokens_per_second"])
+        if records and records[0].validation_before is not None:
+            writer.writerow([0, "", f"{records[0].validation_before:.6f}", "", "", "", ""])
         for r in records:
             looked = "" if r.validation_loss is None else f"{r.validation_loss:.6f}"
             rate = f"{r.tokens / r.seconds:.1f}"

@@ -135,8 +135,8 @@ def check(args: argparse.Namespace, job: int | None) -> None:
     for name in ("steps", "batch_size", "block_size", "layers", "heads", "width", "accumulate"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least 1")
-    if not args.lr > 0.0:
-        raise ValueError(f"--lr {args.lr} must be positive")
+    if not 0.0 < args.lr < float("inf"):
+        raise ValueError(f"--lr {args.lr} must be positive and finite")
     for name in ("seed", "checkpoint_every"):
         if getattr(args, name) < 0:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)} must not be negative")
@@ -166,6 +166,8 @@ def check_shares(args: argparse.Namespace, ranks: int) -> None:
 
 def make_folder(path: str) -> Path:
     """Create an output folder, or say why that cannot be."""
+    if not path:
+        raise ValueError("--out is empty; name a folder")
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {path} is a file; it must be a folder")

@@ -184,5 +184,5 @@ def conditional_entropy(tokens: Array, vocab_size: int, context: int) -> float:
 
 
 def uniform_entropy(vocab_size: int) -> float:
-    """Ln V: the loss of a model that knows nothing."""
+    """ln V: the loss of a model that knows nothing."""
     return math.log(vocab_size)

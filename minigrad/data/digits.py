@@ -57,7 +57,7 @@ def load_digits(flat: bool = True, seed: int = 0) -> LabelledData:
     try:
         from sklearn import datasets
     except ImportError:
-        raise ModuleNotFoundError("the digits need scikit-learn: pip install 'minigrad[course]'") from None
+        raise ModuleNotFoundError("the digits need scikit-learn: pip install scikit-learn") from None
     pixels, labels = datasets.load_digits(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(pixels))
     inputs = (pixels[order] / 16.0).astype(np.float32).reshape((-1, 64) if flat else (-1, 1, 8, 8))

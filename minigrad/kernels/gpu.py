@@ -105,7 +105,7 @@ def require_gpu() -> Any:
     try:
         import cupy
     except ImportError as error:
-        raise RuntimeError("kernels on the GPU need CuPy: pip install 'minigrad[gpu]'") from error
+        raise RuntimeError("kernels on the GPU need CuPy: pip install 'cupy-cuda13x[ctk]'") from error
     remedy = "install NVIDIA's driver for CUDA 13 (580 or newer; nvidia-smi shows it), or use device='cpu'"
     try:
         count = cupy.cuda.runtime.getDeviceCount()

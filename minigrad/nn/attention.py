@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.device import Array
 from minigrad.kernels import kernels_for
+from minigrad.kernels.cpu import causal_mask
 from minigrad.nn import functional as F
 from minigrad.nn.layers import Dropout, LayerNorm, Linear
 from minigrad.nn.module import Module
@@ -74,7 +75,8 @@ class CausalSelfAttention(Module):
         B, T, C = x.shape
         packed = self.qkv(x).data.reshape(B, T, 3, self.heads, C // self.heads).transpose(2, 0, 3, 1, 4)
         key, value = cache.extend(packed[1], packed[2])
-        mixed, _ = kernels_for(key).attention_forward(packed[0], key, value, True)  # (B, heads, T, hd)
+        mask = causal_mask(T, key.shape[2], key.dtype, first=key.shape[2] - T)
+        mixed, _ = kernels_for(key).attention_forward(packed[0], key, value, False, mask)  # (B, heads, T, hd)
         return self.projection(Tensor.wrap(mixed.swapaxes(1, 2).reshape(B, T, C)))
 
 

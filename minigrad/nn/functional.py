@@ -8,9 +8,9 @@ import numpy as np
 
 from minigrad.nn.image import avg_pool2d, conv1d, conv2d, max_pool2d
 from minigrad.ops import attention, fused
-from minigrad.ops.elementwise import LeakyRelu, Softplus
+from minigrad.ops.elementwise import LeakyRelu, Relu, Softplus
 from minigrad.ops.linear import Linear
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, as_float
 
 __all__ = [
     "avg_pool2d", "binary_cross_entropy_with_logits", "blockwise_attention", "conv1d", "conv2d", "cross_entropy",
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """X W^T + b.
+    """x W^T + b.
 
     Args:
         x: (..., I).
@@ -37,16 +37,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if bias is None:
         return x @ weight.T
-    return Linear.apply(x, weight, bias)
+    if bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear needs weight (O, I) and bias (O,), got {weight.shape} and {bias.shape}")
+    return Linear.apply(_like(x, weight), weight, bias)
 
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0)."""
-    return x.relu()
+    return Relu.apply(x)
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """X Phi(x), Phi the normal distribution function; or its tanh form, which GPT-2 uses.
+    """x Phi(x), Phi the normal distribution function; or its tanh form, which GPT-2 uses.
 
     Args:
         x: any shape.
@@ -59,16 +61,16 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"approximate={approximate!r} must be 'none' or 'tanh'")
-    return fused.Gelu.apply(x, approximate=approximate)
+    return fused.Gelu.apply(as_float(x), approximate=approximate)
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """X where positive, negative_slope * x elsewhere."""
+    """x where positive, negative_slope * x elsewhere."""
     return LeakyRelu.apply(x, slope=negative_slope)
 
 
 def silu(x: Tensor) -> Tensor:
-    """X sigmoid(x), also called swish."""
+    """x sigmoid(x), also called swish."""
     return x * x.sigmoid()
 
 
@@ -79,12 +81,12 @@ def softplus(x: Tensor) -> Tensor:
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """exp(x) / sum exp(x) along `dim`."""
-    return fused.Softmax.apply(x, axis=dim)
+    return fused.Softmax.apply(as_float(x), axis=dim)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """Log of softmax along `dim`, finite where softmax underflows."""
-    return fused.LogSoftmax.apply(x, axis=dim)
+    """log of softmax along `dim`, finite where softmax underflows."""
+    return fused.LogSoftmax.apply(as_float(x), axis=dim)
 
 
 def cross_entropy(
@@ -104,20 +106,13 @@ def cross_entropy(
     Raises:
         ValueError: shapes that do not fit, no rows, or a target outside [0, V).
     """
-    labels = targets.data if isinstance(targets, Tensor) else np.asarray(targets)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        raise ValueError(f"cross_entropy needs logits (N, V) and targets (N,), got {logits.shape} and {labels.shape}")
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"targets must be integers, got {labels.dtype}")
+    labels = _labels("cross_entropy", logits, targets)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1]")
     kept = labels != ignore_index
     if not kept.all():
         logits, labels = logits[np.flatnonzero(kept)], labels[kept]
-    if labels.size == 0:
-        raise ValueError("cross_entropy over no rows has no mean; got logits of shape " + str(logits.shape))
-    if labels.min() < 0 or labels.max() >= logits.shape[1]:
-        raise ValueError(f"targets must lie in [0, {logits.shape[1]}), got {labels.min()} to {labels.max()}")
+    _check_classes("cross_entropy", labels, logits.shape)
     likelihood: Tensor = fused.CrossEntropy.apply(logits, targets=labels)
     if label_smoothing == 0.0:
         return likelihood
@@ -132,9 +127,8 @@ def nll_loss(log_probabilities: Tensor, targets: Any) -> Tensor:
         log_probabilities: (N, V).
         targets: (N,) integers in [0, V).
     """
-    labels = targets.data if isinstance(targets, Tensor) else np.asarray(targets)
-    if log_probabilities.ndim != 2 or labels.shape != log_probabilities.shape[:1]:
-        raise ValueError(f"nll_loss needs (N, V) and targets (N,), got {log_probabilities.shape} and {labels.shape}")
+    labels = _labels("nll_loss", log_probabilities, targets)
+    _check_classes("nll_loss", labels, log_probabilities.shape)
     return -log_probabilities[np.arange(len(labels)), labels].mean()
 
 
@@ -168,12 +162,14 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Any) -> Tensor:
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     """Rows of (..., C) divided by their root mean square, times weight (C,)."""
-    return fused.RMSNorm.apply(x, weight, eps=eps)
+    _check_channels("rms_norm", x, weight)
+    return fused.RMSNorm.apply(_like(x, weight), weight, eps=eps)
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
     """Rows of (..., C) to mean 0 and variance 1, then scaled by weight (C,) and shifted by bias (C,)."""
-    return fused.LayerNorm.apply(x, weight, bias, eps=eps)
+    _check_channels("layer_norm", x, weight, bias)
+    return fused.LayerNorm.apply(_like(x, weight), weight, bias, eps=eps)
 
 
 def embedding(indices: Any, weight: Tensor) -> Tensor:
@@ -189,7 +185,7 @@ def embedding(indices: Any, weight: Tensor) -> Tensor:
     Raises:
         ValueError: an index outside [0, V), or not an integer.
     """
-    positions = indices.data if isinstance(indices, Tensor) else np.asarray(indices)
+    positions = np.array(indices.data if isinstance(indices, Tensor) else indices)  # as they are now
     if positions.dtype.kind not in "iu":
         raise ValueError(f"indices must be integers, got {positions.dtype}")
     if positions.size and (positions.min() < 0 or positions.max() >= weight.shape[0]):
@@ -210,6 +206,8 @@ def dropout(x: Tensor, p: float, training: bool, rng: np.random.Generator) -> Te
 
     Source: Srivastava and others, Dropout, 2014 (in the inverted form in use today).
     """
+    if not 0.0 <= p < 1.0:
+        raise ValueError(f"p={p} must lie in [0, 1)")
     if not training or p == 0.0:
         return x
     kept = rng.random(x.shape, dtype=np.float32) >= p
@@ -224,7 +222,7 @@ def scaled_dot_product_attention(
     Args:
         query, key, value: (..., T, hd).
         attn_mask: broadcast to (..., T, T): booleans, True where a key may be seen, or numbers added to the scores.
-        is_causal: position t sees positions 0..t only.
+        is_causal: query t sees keys 0..t only, also where there are more keys or fewer.
 
     Returns:
         (..., T, hd). A query that may see nothing gives NaN, as in PyTorch.
@@ -279,9 +277,39 @@ def blockwise_attention(
     return attention.BlockwiseAttention.apply(query, key, value, causal=is_causal, block=block)
 
 
+def _labels(name: str, scores: Tensor, targets: Any) -> np.ndarray:
+    """A copy of the target classes, (N,) integers for scores (N, V)."""
+    labels = np.array(targets.data if isinstance(targets, Tensor) else targets)
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ValueError(f"{name} needs scores (N, V) and targets (N,), got {scores.shape} and {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{name}: targets must be integers, got {labels.dtype}")
+    return labels
+
+
+def _check_classes(name: str, labels: np.ndarray, shape: tuple[int, ...]) -> None:
+    if labels.size == 0:
+        raise ValueError(f"{name} over no rows has no mean; got scores of shape {shape}")
+    if labels.min() < 0 or labels.max() >= shape[1]:
+        raise ValueError(f"{name}: targets must lie in [0, {shape[1]}), got {labels.min()} to {labels.max()}")
+
+
+def _check_channels(name: str, x: Tensor, *parameters: Tensor) -> None:
+    for parameter in parameters:
+        if x.ndim < 1 or parameter.shape != x.shape[-1:]:
+            raise ValueError(f"{name} needs x (..., C) and parameters (C,), got {x.shape} and {parameter.shape}")
+
+
+def _like(x: Tensor, parameter: Tensor) -> Tensor:
+    """Integers in the parameter's dtype; floats as they are."""
+    return x if not isinstance(x, Tensor) or x.dtype.kind == "f" else x.to(parameter.dtype)
+
+
 def _additive(mask: Any, dtype: np.dtype[Any]) -> Any:
     """Booleans to 0 and -inf; numbers as they are."""
     if mask is None:
         return None
+    if isinstance(mask, Tensor) and mask.requires_grad:
+        raise ValueError("attn_mask requires a gradient, and none is computed for it; detach() it")
     numbers = mask.data if isinstance(mask, Tensor) else np.asarray(mask)
     return np.where(numbers, 0.0, -np.inf).astype(dtype) if numbers.dtype == bool else numbers.astype(dtype)

@@ -157,18 +157,24 @@ class GPT(Module):
             raise ValueError(f"temperature={temperature} must not be negative")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k={top_k} must be at least 1")
-        training, block_size = self.training, self.config.block_size
+        modes = [(module, module.training) for module in self.modules()]
         self.eval()
         caches = self._caches() if use_cache else None
-        with no_grad():
-            for _ in range(new_tokens):
-                if caches is not None and len(tokens) <= block_size:
-                    logits = self.forward(np.array([tokens[caches[0].filled :]]), caches)
-                else:
-                    logits = self.forward(np.array([tokens[-block_size:]]))
-                tokens.append(sample(logits.data[0, -1], rng, temperature, top_k))
-        self.train(training)
+        try:
+            with no_grad():
+                for _ in range(new_tokens):
+                    tokens.append(sample(self._last_logits(tokens, caches), rng, temperature, top_k))
+        finally:
+            for module, mode in modes:
+                module.training = mode
         return np.array(tokens)
+
+    def _last_logits(self, tokens: list[int], caches: list[KeyValueCache] | None) -> Array:
+        """(V,) logits for what follows the tokens."""
+        block_size = self.config.block_size
+        if caches is not None and len(tokens) <= block_size:
+            return self.forward(np.array([tokens[caches[0].filled :]]), caches).data[0, -1]
+        return self.forward(np.array([tokens[-block_size:]])).data[0, -1]
 
     def _caches(self) -> list[KeyValueCache]:
         shape, dtype = self.config, self.norm.weight.dtype

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from minigrad.kernels.convolution_cpu import window_count
 from minigrad.ops.convolution import Unfold
 from minigrad.tensor import Tensor
 
@@ -37,11 +40,11 @@ def conv2d(
     x = pad_image(x, padding)
     out_channels, _, *kernel = weight.shape
     columns: Tensor = Unfold.apply(x, kernel=tuple(kernel), stride=stride, dilation=dilation)  # (B, C kh kw, oh ow)
-    y = weight.reshape(out_channels, -1) @ columns
+    y = weight.reshape(out_channels, math.prod(weight.shape[1:])) @ columns
     if bias is not None:
         y = y + bias.unsqueeze(-1)
-    rows = (x.shape[2] - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
-    return y.reshape(x.shape[0], out_channels, rows, -1)
+    places = window_count((x.shape[2], x.shape[3]), (kernel[0], kernel[1]), stride, dilation)
+    return y.reshape(x.shape[0], out_channels, *places)
 
 
 def conv1d(
@@ -93,17 +96,15 @@ def windows(x: Tensor, kernel_size: Size, stride: Size | None, padding: Size, fi
         stride=pair("stride", kernel_size if stride is None else stride),
         dilation=(1, 1),
     )
-    return columns.reshape(x.shape[0], x.shape[1], kernel[0] * kernel[1], -1)
+    return columns.reshape(x.shape[0], x.shape[1], kernel[0] * kernel[1], columns.shape[2])
 
 
 def pooled_shape(x: Tensor, kernel_size: Size, stride: Size | None, padding: Size) -> tuple[int, ...]:
     """Shape of a pooling's output."""
     kernel, steps = pair("kernel_size", kernel_size), pair("stride", kernel_size if stride is None else stride)
     around = pair("padding", padding, least=0)
-    rows, columns = (
-        (n + 2 * p - k) // s + 1 for n, k, s, p in zip(x.shape[2:], kernel, steps, around, strict=True)
-    )
-    return (*x.shape[:2], rows, columns)
+    padded = (x.shape[2] + 2 * around[0], x.shape[3] + 2 * around[1])
+    return (*x.shape[:2], *window_count(padded, kernel, steps, (1, 1)))
 
 
 def pad_image(x: Tensor, padding: Size, fill: float = 0.0) -> Tensor:

@@ -55,7 +55,7 @@ class RNNCell(_Cell):
     gates = 1
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """X (B, I) and h (B, H), zeros if left out, to h' (B, H)."""
+        """x (B, I) and h (B, H), zeros if left out, to h' (B, H)."""
         return self._mix(x, hidden if hidden is not None else self._zeros(x)).tanh()
 
 
@@ -75,7 +75,7 @@ class LSTMCell(_Cell):
     gates = 4
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """X (B, I) and (h, c) each (B, H), zeros if left out, to (h', c')."""
+        """x (B, I) and (h, c) each (B, H), zeros if left out, to (h', c')."""
         hidden, memory = state if state is not None else (self._zeros(x), self._zeros(x))
         i, f, g, o = self._mix(x, hidden).split(self.hidden_size, 1)
         memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()

@@ -62,17 +62,18 @@ class PackedAttention(Fused):
 class BlockwiseAttention(Fused):
     """The same function as `Attention`, a block of keys at a time; keeps O(T) and not O(T^2) numbers."""
 
+    keeps_output = True
+
     def forward(
         self, query: Array, key: Array, value: Array, *, causal: bool = False, block: int = 64
     ) -> Array:
         self.causal, self.block = causal, block
-        kernel = kernels_for(query).blockwise_attention_forward
-        self.out, self.log_sum = kernel(query, key, value, causal, block)
-        return self.out
+        out, self.log_sum = kernels_for(query).blockwise_attention_forward(query, key, value, causal, block)
+        return out
 
-    def backward(self, grad: Any, query: Any, key: Any, value: Any) -> tuple[Any, ...]:
+    def backward(self, grad: Any, query: Any, key: Any, value: Any, out: Any) -> tuple[Any, ...]:
         return kernels_for(query).blockwise_attention_backward(
-            grad, query, key, value, self.out, self.log_sum, self.causal, self.block
+            grad, query, key, value, out, self.log_sum, self.causal, self.block
         )
 
     @staticmethod

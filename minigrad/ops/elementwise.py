@@ -101,6 +101,23 @@ class Pow(Function):
         return (grad * (x ** (self.exponent - 1) * self.exponent),)
 
 
+class Power(Function):
+    """a ** b for two tensors. The slope in b, a^b log a, is taken as 0 where a is not positive."""
+
+    keeps_inputs = True
+
+    def forward(self, a: Array, b: Array) -> Array:
+        return a**b
+
+    def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
+        da = unbroadcast(grad * b * Power.run(a, b - 1.0), a.shape) if self.needs[0] else None
+        if not self.needs[1]:
+            return da, None
+        positive = array_of(a) > 0
+        safe = a * positive + ~positive  # 1 where log has no value
+        return da, unbroadcast(grad * Power.run(a, b) * Log.run(safe) * positive, b.shape)
+
+
 class Exp(Function):
     """e ** x, its own derivative."""
 
@@ -150,12 +167,13 @@ class Tanh(Function):
 
 
 class Sigmoid(Function):
-    """1 / (1 + e^-x), written through tanh, which cannot overflow."""
+    """1 / (1 + e^-x) = e^x / (1 + e^x): the form whose exponent is negative is used, and cannot overflow."""
 
     keeps_output = True
 
     def forward(self, x: Array) -> Array:
-        return 0.5 * np.tanh(0.5 * x) + 0.5
+        z = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1.0, z) / (1.0 + z)
 
     def backward(self, grad: Any, out: Any) -> tuple[Any]:
         return (grad * (out * (1.0 - out)),)
@@ -221,13 +239,18 @@ class Clip(Function):
 
     keeps_inputs = True
 
-    def forward(self, x: Array, *, low: float, high: float) -> Array:
+    def forward(self, x: Array, *, low: float | None, high: float | None) -> Array:
         self.low, self.high = low, high
         return np.clip(x, low, high)
 
     def backward(self, grad: Any, x: Any) -> tuple[Any]:
         numbers = array_of(x)
-        return (grad * ((numbers >= self.low) & (numbers <= self.high)),)
+        inside = np.ones(numbers.shape, bool)
+        if self.low is not None:
+            inside &= numbers >= self.low
+        if self.high is not None:
+            inside &= numbers <= self.high
+        return (grad * inside,)
 
 
 class LeakyRelu(Function):

@@ -68,7 +68,7 @@ class Softmax(Function):
 
     @staticmethod
     def composite(x: Any, *, axis: int = -1) -> Any:
-        """Exp over its sum."""
+        """exp over its sum."""
         shifted = (x - x.detach().amax(axis, keepdim=True)).exp()
         return shifted / shifted.sum(axis, keepdim=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,5 +86,5 @@ class Einsum(Function):
 
 
 def rows(x: Any) -> Any:
-    """(..., C) as a matrix (N, C)."""
-    return x.reshape(-1, x.shape[-1])
+    """(..., C) as a matrix (N, C); N is written out, since -1 is open where C is 0."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -31,7 +31,7 @@ class Mean(Function):
         return x.mean(axis=axes, keepdims=keepdims)
 
     def backward(self, grad: Any) -> tuple[Any]:
-        share = grad.reshape(kept_dims(self.shape, self.axes)) * (1.0 / count(self.shape, self.axes))
+        share = grad.reshape(kept_dims(self.shape, self.axes)) * (1.0 / max(1, count(self.shape, self.axes)))
         return (Expand.run(share, shape=self.shape),)
 
 

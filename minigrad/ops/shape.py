@@ -80,7 +80,7 @@ def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
 class Index(Function):
     """x[index] with anything NumPy accepts as an index; the backward adds into zeros at the same places."""
 
-    is_view = True  # for slices; for index arrays it is a copy, and sharing the version counter is harmless
+    is_view = True  # for slices; index arrays make a copy
 
     def forward(self, x: Array, *, index: Any) -> Array:
         self.shape, self.index = x.shape, index
@@ -196,7 +196,7 @@ def normalize_axes(dim: int | tuple[int, ...] | None, ndim: int) -> tuple[int, .
     """
     if dim is None:
         return tuple(range(ndim))
-    axes = (dim,) if isinstance(dim, int) else tuple(dim)
+    axes = (int(dim),) if isinstance(dim, int | np.integer) else tuple(dim)
     for axis in axes:
         if not -ndim <= axis < ndim:
             raise IndexError(f"dim={axis} is out of range for a tensor of {ndim} dimensions")

@@ -30,6 +30,7 @@ PER_ELEMENT: dict[str, tuple[int, int]] = {
     "Div": (1, 4),
     "Neg": (1, 1),
     "Pow": (1, 3),
+    "Power": (1, 4),
     "Exp": (1, 1),
     "Log": (1, 1),
     "Sqrt": (1, 2),

@@ -70,6 +70,7 @@ class StepRecord:
         seconds: wall time of the step.
         tokens: targets in the global batch.
         validation_loss: after the update, where it was measured.
+        validation_before: before the first update, in the first record.
     """
 
     step: int
@@ -79,6 +80,7 @@ class StepRecord:
     seconds: float
     tokens: int
     validation_loss: float | None = None
+    validation_before: float | None = None
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -95,5 +97,5 @@ def require_finite(step: int, lr: float, **numbers: float) -> None:
         if not math.isfinite(number):
             raise TrainingDivergedError(
                 f"training diverged at step {step}: {name.replace('_', ' ')} {number}; "
-                f"try a learning rate below {lr:.3g}"
+                f"try a smaller peak learning rate (this step's was {lr:.3g})"
             )

@@ -89,6 +89,7 @@ class Run:
         start = time.perf_counter()
         self.optimizer.lr = lr = config.learning_rate(self.done)
         with np.errstate(all="ignore"):  # an overflow is reported below, once, with the step
+            before = self.look() if number == 1 and config.validate_every > 0 else None
             loss, norm = gradient_step(self.replica, self.data, windows, config, self.scaler)
             require_finite(number, lr, loss=loss)
             self.update(number, norm)
@@ -96,13 +97,17 @@ class Run:
             due = config.validate_every > 0 and number % config.validate_every == 0
             validation = None
             if due or number == config.steps:
-                validation = validation_loss(self.replica, self.data, config.validation_windows, config.precision)
+                validation = self.look()
                 require_finite(number, lr, validation_loss=validation)
         targets = self.data.batch(windows[:1])[1].size
         self.records.append(
-            StepRecord(number, loss, lr, norm, seconds, config.batch_size * targets, validation)
+            StepRecord(number, loss, lr, norm, seconds, config.batch_size * targets, validation, before)
         )
         return self.records[-1]
+
+    def look(self) -> float:
+        """The validation loss now."""
+        return validation_loss(self.replica, self.data, self.config.validation_windows, self.config.precision)
 
     def update(self, number: int, norm: float) -> None:
         """Let the optimizer step; with a scaler, unless the gradients overflowed."""
@@ -115,7 +120,7 @@ class Run:
         if self.scaler.factor < 1.0:
             raise TrainingDivergedError(
                 f"training diverged at step {number}: gradients overflow float16 even without loss scaling; "
-                f"try a learning rate below {self.optimizer.lr:.3g}"
+                f"try a smaller peak learning rate (this step's was {self.optimizer.lr:.3g})"
             )
 
     # ---------------------------------------------------------------------------------- stopping and going on

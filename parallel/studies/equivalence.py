@@ -105,14 +105,14 @@ def run_under_mpirun(ranks: int, size: Size = SMALL, timeout: float = 120.0) -> 
         timeout: seconds after which the job is ended.
 
     Raises:
-        RuntimeError: the job failed or took too long.
+        ChildProcessError: the job failed or took too long.
     """
     with TemporaryDirectory() as folder:
         result = Path(folder) / "outcome.npz"
         job = launch(["-m", __name__, str(result), json.dumps(asdict(size))], ranks, timeout=timeout)
         if job.timed_out or job.returncode:
             reason = f"was not done after {timeout:g} s" if job.timed_out else f"ended with status {job.returncode}"
-            raise RuntimeError(f"the job on {ranks} ranks {reason}")
+            raise ChildProcessError(f"the job on {ranks} ranks {reason}")
         with np.load(result) as saved:
             return Outcome(saved["losses"], saved["parameters"])
 
