@@ -15,7 +15,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [
     DOCS / f"{name}.md"
     for name in (
-        "index", "start", "errata", "contributing", "optimizers", "curvature", "profiling",
+        "index", "start", "errata", "contributing", "optimizers", "training-techniques", "curvature",
+        "profiling",
         "how-it-works/graph", "how-it-works/ring", "how-it-works/simulation", "how-it-works/staleness",
     )
 ]  # fmt: skip

@@ -10,8 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from minigrad import nn
+from minigrad import Tensor, nn, optim
+from minigrad.curvature import gradient_descent, small_regression
+from minigrad.graph import SavedActivations
 from minigrad.optim import rules
+from minigrad.optim.memory import state_bytes
+from minigrad.recompute import recompute_sequential
 from parallel import Cluster, ring_all_reduce, simulate
 from parallel.pipeline import gpipe, one_f_one_b, peak_in_flight, price
 from parallel.studies.staleness import measured_boundary_by_running
@@ -84,6 +88,39 @@ def adam_first_step() -> float:
     return abs(float(weight[0]))
 
 
+def adam_without_correction() -> float:
+    """The same without bias correction."""
+    weight = np.zeros(1)
+    rules.adam(weight, np.array([7.0]), {}, 1.0, 1, bias_correction=False)
+    return abs(float(weight[0]))
+
+
+def state_per_parameter(optimizer: type[optim.Optimizer]) -> float:
+    """Bytes of float32 state per parameter of a 256 x 256 matrix, after a step."""
+    weight = nn.Parameter(np.ones((256, 256)), np.float32)
+    (weight * 2.0).sum().backward()
+    chosen = optimizer([weight], lr=1e-3)
+    chosen.step()
+    return state_bytes(chosen) / weight.numel()
+
+
+def recomputed_blocks(segments: int | None) -> float:
+    """Blocks' outputs held at once by 64 tanh blocks, in so many segments or without recomputation."""
+    x = Tensor(np.linspace(-1.0, 1.0, 100), requires_grad=True)
+    layers = [nn.Tanh() for _ in range(64)]
+    with SavedActivations() as saved:
+        y = nn.Sequential(*layers)(x) if segments is None else recompute_sequential(layers, segments, x)
+        y.sum().backward()
+    return saved.peak / x.data.nbytes
+
+
+def edge_of_stability() -> float:
+    """Mean sharpness of the last thousand of 4,000 steps of full-batch gradient descent at lr 0.1."""
+    net, loss = small_regression(np.random.default_rng(0))
+    records = gradient_descent(loss, net.parameters(), 0.1, 4000, np.random.default_rng(1), every=50)
+    return float(np.mean([record.sharpness for record in records[-20:]]))
+
+
 def ring_bytes() -> float:
     """Bytes that rank 0 sends, over the bytes of the array."""
     x = np.zeros(800)
@@ -104,6 +141,13 @@ FIGURES: dict[str, Callable[[], float]] = {
     "gpt2-xl": lambda: gpt2(48, 1600, 25),
     "gpt2-xl-blocks": lambda: gpt2(48, 1600, 25, part="embedding"),
     "adam-first-step": adam_first_step,
+    "adam-uncorrected": adam_without_correction,
+    "adam-state": lambda: state_per_parameter(optim.Adam),
+    "lion-state": lambda: state_per_parameter(optim.Lion),
+    "adafactor-state": lambda: state_per_parameter(optim.Adafactor),
+    "recompute-none": lambda: recomputed_blocks(None),
+    "recompute-root": lambda: recomputed_blocks(8),
+    "edge-of-stability": edge_of_stability,
     "ring-bytes": ring_bytes,
     "ring-time": ring_time,
     "barrier-rounds": lambda: simulate(lambda comm: comm.Barrier(), 8, Cluster(alpha=1.0)).time,
