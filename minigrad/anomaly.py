@@ -48,13 +48,13 @@ class detect_anomaly(Watcher):  # PyTorch's name
 
     def backward(self, node: Function, gradient: Any, create_graph: bool) -> tuple[Any, ...]:
         """Run a rule and look at the gradients it made."""
+        incoming = [as_array(gradient), *(as_array(operand) for operand in node.operands(as_tensors=False))]
         shares = super().backward(node, gradient, create_graph)
-        incoming = [as_array(gradient)]
         for position, share in enumerate(shares):
             if share is not None and all_finite(incoming) and not all_finite([as_array(share)]):
                 raise AnomalyError(
                     f"backward of {type(node).__name__} made {describe(as_array(share))} in the gradient of its "
-                    f"input {position}; the incoming gradient {ranges(incoming)} "
+                    f"input {position}; the incoming gradient {ranges(incoming[:1])} "
                     f"(forward: {getattr(node, 'created_at', 'recorded outside detect_anomaly')})"
                 )
         return shares

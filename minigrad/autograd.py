@@ -159,7 +159,7 @@ class Function:
         if not (is_array(data) or isinstance(data, np.generic)):
             raise TypeError(f"{cls.__name__}.forward must return an array, got {type(data).__name__}")
         output = tensor_type.wrap(data)
-        if cls.is_view and output.data.base is not None:  # an index array or a reshape may have copied
+        if cls.is_view and np.may_share_memory(output.data, inputs[0].data):  # an index or a reshape may copy
             output.version = inputs[0].version
         if _grad_enabled.get():
             for tensor in inputs:

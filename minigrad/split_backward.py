@@ -127,8 +127,10 @@ def _send(node: Function, gradient: Any, wanted: list[bool], pending: dict[int, 
         return
     assert node.parents is not None
     needs, node.needs = node.needs, tuple(wanted)
-    shares = node.pull(gradient, create_graph=False)
-    node.needs = needs
+    try:
+        shares = node.pull(gradient, create_graph=False)
+    finally:
+        node.needs = needs
     for parent, want, share in zip(node.parents, wanted, shares, strict=True):
         if want and share is not None:
             pending[id(parent)] = pending[id(parent)] + share if id(parent) in pending else share

@@ -157,16 +157,10 @@ class GPT(Module):
             raise ValueError(f"temperature={temperature} must not be negative")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k={top_k} must be at least 1")
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
         caches = self._caches() if use_cache else None
-        try:
-            with no_grad():
-                for _ in range(new_tokens):
-                    tokens.append(sample(self._last_logits(tokens, caches), rng, temperature, top_k))
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        with self.evaluating(), no_grad():
+            for _ in range(new_tokens):
+                tokens.append(sample(self._last_logits(tokens, caches), rng, temperature, top_k))
         return np.array(tokens)
 
     def _last_logits(self, tokens: list[int], caches: list[KeyValueCache] | None) -> Array:

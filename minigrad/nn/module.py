@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,17 @@ class Module:
         """Forget all gradients."""
         for parameter in self.parameters():
             parameter.grad = None
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation behaviour inside the `with` block; afterwards every part has the mode it had before."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
 
     def train(self, mode: bool = True) -> Module:
         """Switch training behaviour (dropout) on or off, in every part."""

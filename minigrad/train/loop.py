@@ -86,10 +86,10 @@ class Run:
     def step(self, windows: np.ndarray) -> StepRecord:
         """Train on this rank's examples of one global batch."""
         config, number = self.config, self.done + 1
-        start = time.perf_counter()
         self.optimizer.lr = lr = config.learning_rate(self.done)
         with np.errstate(all="ignore"):  # an overflow is reported below, once, with the step
             before = self.look() if number == 1 and config.validate_every > 0 else None
+            start = time.perf_counter()
             loss, norm = gradient_step(self.replica, self.data, windows, config, self.scaler)
             require_finite(number, lr, loss=loss)
             self.update(number, norm)
@@ -224,10 +224,8 @@ def validation_loss(replica: Replica, data: TrainingData, windows: int, precisio
     total = len(inputs)
     inputs, targets = inputs[replica.rank :: replica.size], targets[replica.rank :: replica.size]
     summed = 0.0
-    model.eval()
-    with no_grad(), in_precision(precision):
+    with model.evaluating(), no_grad(), in_precision(precision):
         for start in range(0, len(inputs), 8):  # small pieces: the logits of all windows would be large
             piece = slice(start, start + 8)
             summed += batch_loss(model, inputs[piece], targets[piece]).item() * len(inputs[piece])
-    model.train()
     return replica.mean(summed / max(1, len(inputs)), len(inputs) / total)

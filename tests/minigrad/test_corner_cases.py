@@ -100,6 +100,32 @@ def test_a_write_to_a_copy_made_by_an_index_array_disturbs_nobody():
     assert w.grad.tolist() == [0.0, 1.0]
 
 
+def test_a_reshape_that_had_to_copy_is_no_view():
+    x, w = mg.Tensor(np.arange(6.0).reshape(2, 3)), leaf(6)
+    loss = (w * x.T.reshape(6)).sum()
+    x.copy_(0.0)
+    loss.backward()
+    assert w.grad.tolist() == [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+
+
+def test_an_infinity_that_came_in_is_not_blamed_on_the_backward():
+    from minigrad.anomaly import detect_anomaly
+
+    w, x = leaf(2), mg.Tensor(np.array([1.0, np.inf]))
+    with detect_anomaly():
+        (w * x).sum().backward()
+    assert w.grad.tolist() == [1.0, np.inf]
+
+
+def test_looking_at_the_validation_data_leaves_frozen_parts_in_evaluation_mode():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
+    model[1].eval()
+    with model.evaluating():
+        assert not model.training
+    assert model.training
+    assert not model[1].training
+
+
 # ------------------------------------------------------------------------------------------------- custom functions
 
 
