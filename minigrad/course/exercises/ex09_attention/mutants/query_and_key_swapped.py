@@ -1,0 +1,14 @@
+"""dquery and dkey are in each other's place"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels.cpu import softmax_backward
+
+
+def attention_backward(grad: Any, query: Any, key: Any, value: Any, probabilities: Any) -> Any:
+    dvalue = np.swapaxes(probabilities, -1, -2) @ grad
+    dscores = softmax_backward(grad @ np.swapaxes(value, -1, -2), probabilities)
+    dscores = dscores / np.sqrt(np.asarray(query.shape[-1], query.dtype))
+    return np.swapaxes(dscores, -1, -2) @ query, dscores @ key, dvalue

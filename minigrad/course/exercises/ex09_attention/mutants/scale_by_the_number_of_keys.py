@@ -1,0 +1,18 @@
+"""the scores are divided by the root of the number of keys instead of the width of a head"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels.cpu import causal_mask, softmax_forward
+
+
+def attention_forward(query: Any, key: Any, value: Any, causal: bool, mask: Any = None) -> Any:
+    scores = query @ np.swapaxes(key, -1, -2)
+    scores = scores / np.sqrt(np.asarray(key.shape[-2], query.dtype))
+    if mask is not None:
+        scores = scores + mask
+    if causal:
+        scores = scores + causal_mask(scores.shape[-2], scores.shape[-1], scores.dtype)
+    probabilities = softmax_forward(scores)
+    return probabilities @ value, probabilities

@@ -1,0 +1,12 @@
+"""where the warm-up takes all steps, a cosine of length 0 is asked for: from total_steps on the rate is `final`"""
+
+from minigrad.optim.schedules import check_step, cosine, linear_warmup
+
+
+def warmup_cosine(step: int, *, peak: float, warmup_steps: int, total_steps: int, final: float = 0.0) -> float:
+    check_step(step)
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"warmup_steps={warmup_steps} must lie in [0, total_steps={total_steps}]")
+    if step < warmup_steps:
+        return linear_warmup(step, peak=peak, warmup_steps=warmup_steps)
+    return cosine(step - warmup_steps, peak=peak, total_steps=total_steps - warmup_steps, final=final)

@@ -1,0 +1,18 @@
+"""the numbers are right, but the micro-batches are made into a list first: all of them are in memory at once"""
+
+from typing import Any
+
+
+def accumulate_gradients(loss_function: Any, micro_batches: Any, counts: Any, scale: float = 1.0) -> float:
+    total = sum(counts)
+    if total < 1 or min(counts) < 0:
+        raise ValueError(f"counts={list(counts)} must not be negative and have at least one target together")
+    mean = 0.0
+    pieces = list(micro_batches)
+    for micro_batch, count in zip(pieces, counts, strict=True):
+        if count == 0:
+            continue
+        loss = loss_function(micro_batch)
+        (loss * (count / total * scale)).backward()
+        mean += loss.item() * (count / total)
+    return mean

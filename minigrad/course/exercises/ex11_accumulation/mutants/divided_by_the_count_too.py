@@ -1,0 +1,17 @@
+"""each mean is divided by its number of targets once more: it has been already"""
+
+from typing import Any
+
+
+def accumulate_gradients(loss_function: Any, micro_batches: Any, counts: Any, scale: float = 1.0) -> float:
+    total = sum(counts)
+    if total < 1 or min(counts) < 0:
+        raise ValueError(f"counts={list(counts)} must not be negative and have at least one target together")
+    mean = 0.0
+    for micro_batch, count in zip(micro_batches, counts, strict=True):
+        if count == 0:
+            continue
+        loss = loss_function(micro_batch)
+        (loss * (1 / count / total * scale)).backward()
+        mean += loss.item() * (1 / count / total)
+    return mean

@@ -1,0 +1,18 @@
+"""whether all are finite is returned but not noted in self.finite, so that step divides again"""
+
+from typing import Any
+
+import numpy as np
+
+
+class GradScaler:
+    factor: float
+    finite: Any
+
+    def unscale_gradients(self, parameters: Any) -> bool:
+        if self.finite is not None:
+            raise RuntimeError("gradients were already unscaled since the last update()")
+        gradients = [parameter.grad.data for parameter in parameters if parameter.grad is not None]
+        for gradient in gradients:
+            gradient /= self.factor
+        return all(bool(np.isfinite(gradient).all()) for gradient in gradients)

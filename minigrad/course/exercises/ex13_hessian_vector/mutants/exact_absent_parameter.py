@@ -1,0 +1,20 @@
+"""a parameter that the loss does not contain has no gradient (None): it is to be passed over"""
+
+from typing import Any
+
+from minigrad.autograd import grad
+from minigrad.curvature.products import flatten, unflatten
+from minigrad.tensor import Tensor
+
+
+class Hessian:
+    parameters: Any
+    _gradients: Any
+
+    def __matmul__(self, vector: Any) -> Any:
+        pieces = unflatten(vector, self.parameters)
+        products = [(gradient * Tensor(piece)).sum() for gradient, piece in zip(self._gradients, pieces, strict=True)]
+        along = products[0]
+        for product in products[1:]:
+            along = along + product
+        return flatten(grad(along, self.parameters, retain_graph=True, allow_unused=True), self.parameters)

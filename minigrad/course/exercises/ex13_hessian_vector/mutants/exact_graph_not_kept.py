@@ -1,0 +1,29 @@
+"""the graph is not kept: the first product frees it, and a second one has nothing to walk"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.autograd import grad
+from minigrad.curvature.products import flatten, unflatten
+from minigrad.tensor import Tensor
+
+
+class Hessian:
+    parameters: Any
+    _gradients: Any
+    shape: Any
+
+    def __matmul__(self, vector: Any) -> Any:
+        pieces = unflatten(vector, self.parameters)
+        products = [
+            (gradient * Tensor(piece)).sum()
+            for gradient, piece in zip(self._gradients, pieces, strict=True)
+            if gradient is not None and gradient.requires_grad
+        ]
+        if not products:
+            return np.zeros(self.shape[0])
+        along = products[0]
+        for product in products[1:]:
+            along = along + product
+        return flatten(grad(along, self.parameters, allow_unused=True), self.parameters)

@@ -1,0 +1,19 @@
+"""the vector is brought to length 1: H v is twice as long for twice the v"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.curvature.products import checked_parameters, flat_gradient, moved
+
+
+def difference_product(loss: Any, parameters: Any, vector: Any, eps: float, central: bool = False) -> Any:
+    if not 0.0 < eps < np.inf:
+        raise ValueError(f"eps={eps} must be positive and finite")
+    parameters = checked_parameters(parameters)
+    vector = vector / np.linalg.norm(vector)
+    with moved(parameters, eps * vector):
+        ahead = flat_gradient(loss, parameters)
+    with moved(parameters, -eps * vector if central else 0.0 * vector):
+        behind = flat_gradient(loss, parameters)
+    return (ahead - behind) / (2.0 * eps if central else eps)
