@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         What the command returns; 2 when its input is bad, with one line on stderr that says why; 130 after
-        Ctrl-C.
+        Ctrl-C. One rank of several that would return anything but 0 ends the whole MPI job instead.
     """
     parser = _top_parser()
     arguments = parser.parse_args(argv)
@@ -77,7 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command not in COMMANDS:
         parser.error(_unknown(arguments.command))
     command = import_module(COMMANDS[arguments.command][0])
-    return _run(command, arguments.command, arguments.rest, arguments.debug)
+    status = _run(command, arguments.command, arguments.rest, arguments.debug)
+    if status and "mpi4py.MPI" in sys.modules:  # the other ranks may be waiting for this one's messages
+        from parallel.comm.abort import abort_job
+
+        abort_job(status)
+    return status
 
 
 def _top_parser() -> Parser:
@@ -113,11 +118,22 @@ def _run(command: ModuleType, name: str, argv: Sequence[str], debug: bool) -> in
     except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
+    except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
         if debug or args.debug or os.environ.get("MINIGRAD_DEBUG") == "1":
             raise
-        print(f"minigrad {name}: error: {_sentence(error)}", file=sys.stderr)
+        print(f"minigrad {name}: error: {_rank()}{_sentence(error)}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _rank() -> str:
+    """Which of several ranks this is; nothing for rank 0, which speaks for all."""
+    if "mpi4py.MPI" not in sys.modules:
+        return ""
+    from parallel.comm.abort import mpi_with_others
+
+    mpi = mpi_with_others()
+    rank = mpi.COMM_WORLD.Get_rank() if mpi is not None else 0
+    return f"rank {rank}: " if rank else ""
 
 
 def _sentence(error: Exception) -> str:

@@ -55,7 +55,7 @@ def save_arrays(path: str | Path, arrays: Mapping[str, Array], metadata: Mapping
     """
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_atomically(path, save(contiguous, dict(metadata) if metadata else None))
 
 

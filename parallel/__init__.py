@@ -72,6 +72,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The public names, loaded or not, for tab completion."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Load a public name from the package that defines it."""
     if name not in _HOMES:

@@ -8,6 +8,7 @@ equal for ever, and compute what one process with the whole batch would.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from minigrad.nn import Module, Parameter
 from minigrad.tensor import Tensor
 from parallel.collectives.ring import ring_all_reduce
 from parallel.collectives.tree import broadcast
+from parallel.comm.abort import end_job_on_exception
 
 
 class Bucket:
@@ -66,12 +68,14 @@ class DataParallel:
     """A model copied to every rank of a communicator.
 
     Args:
-        model: rank 0's parameters are given to all ranks.
+        model: rank 0's parameters and buffers are given to all ranks; it has the same names, shapes and dtypes on all.
         comm: a communicator, of mpi4py or simulated.
         bucket_mb: gradients travel in flat buckets of about this many megabytes (10^6 bytes).
 
     Raises:
-        ValueError: bucket_mb not positive, or a model without parameters.
+        ValueError: bucket_mb not positive, a model without parameters, or one that is not the same on all ranks.
+
+    Cost at the start: a broadcast of every array, and a ring all-reduce of p numbers.
 
     Cost per step: one ring all-reduce per bucket: 2 (p - 1) messages and 2 (p - 1) / p of the gradients' bytes
         per rank.
@@ -84,9 +88,10 @@ class DataParallel:
             raise ValueError(f"bucket_mb={bucket_mb} must be positive")
         self.model, self.comm = model, comm
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        for parameter in model.parameters():
-            parameter.data = np.ascontiguousarray(parameter.data)
-            broadcast(comm, parameter.data)
+        end_job_on_exception(comm)
+        refuse_different_models(model, comm)
+        for _, array in named_arrays(model):
+            broadcast_values(comm, array)
         self.buckets = make_buckets(list(model.parameters()), int(bucket_mb * 1e6))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -109,6 +114,40 @@ class DataParallel:
         total = np.array([value * (1.0 / self.size if share is None else share)])
         ring_all_reduce(self.comm, total)
         return float(total[0])
+
+
+def named_arrays(model: Module) -> list[tuple[str, NDArray[Any]]]:
+    """Name and memory of every parameter, tied ones once, and of every buffer."""
+    return [(name, parameter.data) for name, parameter in model.named_parameters()] + list(model.named_buffers())
+
+
+def refuse_different_models(model: Module, comm: Any) -> None:
+    """Compare the names, shapes and dtypes of all parameters and buffers with rank 0's.
+
+    Raises:
+        ValueError: they differ on some rank; raised on every rank, so that none is left waiting.
+    """
+    inventory = "\n".join(f"{name} {array.shape} {array.dtype}" for name, array in named_arrays(model))
+    digest = np.frombuffer(sha256(inventory.encode()).digest(), np.uint8)
+    root = digest.copy()
+    broadcast(comm, root)
+    differs = np.zeros(comm.Get_size(), np.int64)
+    differs[comm.Get_rank()] = not np.array_equal(root, digest)
+    ring_all_reduce(comm, differs)
+    others = [str(rank) for rank in np.flatnonzero(differs)]
+    if others:
+        raise ValueError(
+            "the model is not the same on all ranks: names, shapes or dtypes of its parameters or buffers on "
+            f"rank{'s' * (len(others) > 1)} {', '.join(others)} differ from those on rank 0"
+        )
+
+
+def broadcast_values(comm: Any, array: NDArray[Any]) -> None:
+    """Overwrite an array of any layout and dtype with rank 0's values; it travels as bytes."""
+    values = np.asarray(array, order="C")
+    broadcast(comm, values.reshape(-1).view(np.uint8))
+    if values is not array:
+        array[...] = values
 
 
 def make_buckets(parameters: Sequence[Parameter], limit: int) -> list[Bucket]:

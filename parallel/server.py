@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parallel.comm import ANY_SOURCE, ANY_TAG, new_status
+from parallel.comm.abort import end_job_on_exception
 
 Array = NDArray[Any]
 
@@ -76,6 +77,7 @@ def server(comm: Any, parameters: Array, apply: Apply, updates: int) -> list[Upd
 
     Cost: 2 messages per update, each of the size of the parameters, and 2 empty ones per worker.
     """
+    end_job_on_exception(comm)
     workers = comm.Get_size() - 1
     if workers < 1:
         raise ValueError("comm must have at least 2 ranks, a server and a worker, it has 1")
@@ -117,6 +119,7 @@ def worker(comm: Any, parameters: Array, gradient: Gradient) -> int:
     Raises:
         ValueError: If a gradient has another shape than the parameters.
     """
+    end_job_on_exception(comm)
     status = new_status(comm)
     comm.Send(np.empty(0, parameters.dtype), SERVER, PULL)
     pushed = 0
@@ -124,7 +127,7 @@ def worker(comm: Any, parameters: Array, gradient: Gradient) -> int:
         comm.Recv(parameters, SERVER, ANY_TAG, status)
         if status.Get_tag() == STOP:
             return pushed
-        computed = np.ascontiguousarray(gradient(parameters), parameters.dtype)
+        computed = np.asarray(gradient(parameters), parameters.dtype, order="C")
         if computed.shape != parameters.shape:
             raise ValueError(f"gradient has shape {computed.shape}, the parameters have {parameters.shape}")
         comm.Send(computed, SERVER, PUSH)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minigrad.cli import main
 from parallel.comm import mpirun
 from parallel.comm.job_errors import RULE, JobErrors
 from parallel.comm.launch import FinishedJob, launch
@@ -135,6 +136,51 @@ def test_the_status_is_that_of_the_rank_that_ended_the_job(
     assert job.returncode == status
     assert sentence in job.stderr
     assert not BOILERPLATE.search(job.stderr)
+
+
+@pytest.mark.parametrize("where", ["", "observe(world).Barrier()\n"])
+def test_a_spawned_thread_that_fails_ends_the_job_with_its_traceback(tmp_path: Path, where: str) -> None:
+    code = """
+import sys
+sys.path.insert(0, ROOT)
+import numpy as np
+from parallel import observe, spawn
+def fail(duplicate):
+    raise RuntimeError("in the thread")
+OBSERVED
+if rank == 1:
+    spawn(world, fail)
+else:
+    spawn(world, lambda duplicate: duplicate.Recv(np.empty(1), 1))
+world.Recv(np.empty(1), 1 - rank)
+"""
+    root = Path(__file__).parent.parent
+    job = run(tmp_path, WORLD + code.replace("ROOT", repr(str(root))).replace("OBSERVED", where))
+    assert (job.returncode, job.timed_out) == (1, False)
+    assert job.stderr.startswith("Rank 1 of 2 failed:\nTraceback")
+    assert job.stderr.endswith("RuntimeError: in the thread\nRank 1 ended the job.\n")
+
+
+LEAVE = "import os\nif rank: os._exit(0)\nworld.Barrier()"  # MPI takes a rank that does not finalize for a failed one
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "status", "sentence"),
+    [
+        (WORLD + LEAVE, [], 1, "minigrad launch: the job ended with status 1 and no rank said why"),
+        ("import time; time.sleep(60)", ["--timeout", "2"], 124, "parallel.simulate(program, ranks) says who waits"),
+        ("raise SystemExit('no data')", [], 1, "no data"),
+    ],
+)
+def test_the_command_says_a_word_when_nobody_else_does(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], code: str, options: list[str], status: int, sentence: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    assert main(["launch", "-n", "2", *options, "--", str(program)]) == status
+    error = capfd.readouterr().err
+    assert sentence in error
+    assert ("no rank said why" in error) == ("no rank said why" in sentence)
 
 
 # A job that must be ended. Its ranks do not listen to SIGTERM, and have children that mpirun does not know of.
@@ -280,6 +326,15 @@ def test_messages_are_shortened_and_tracebacks_counted() -> None:
     assert shown(several) == FAILED.format(2) + "The same was raised by rank 0, 10.\n"
     assert shown("step 3", FAILED.format(1)) == "step 3\n" + FAILED.format(1)
     assert shown("step 3", ABORTED) == "step 3\nRank 1 ended the job with status 3.\n"
+
+
+def test_a_commands_last_word_needs_no_status_beside_it() -> None:
+    last_word = "minigrad train: error: no room on the disk\n"
+    assert shown(last_word, ABORTED) == last_word
+    assert shown(ABORTED, last_word) == last_word
+    assert shown("an error: something\n", ABORTED).endswith("Rank 1 ended the job with status 3.\n")
+    killed = f"{RULE}\nPRTE noticed that process rank 1 on node a exited on\nsignal 9 (Killed).\n{RULE}\n"
+    assert shown(last_word, killed).endswith("Rank 1 was ended by signal 9 (Killed).\n")
 
 
 @given(st.lists(st.sampled_from([ABORTED, UNKNOWN, FAILED.format(1), FAILED.format(2), "step 1\r\n", "\n", "- a\n",

@@ -5,9 +5,9 @@ import json
 import shlex
 
 import pytest
+from programs.plain_mpirun import plain_mpirun
 
 from minigrad.cli import main
-from parallel.comm.launch import launch
 
 TINY = ["--steps=3", "--batch-size=4", "--block-size=16", "--layers=1", "--heads=2", "--width=16"]
 OUTPUTS = ["loss.png", "metrics.csv", "model.safetensors", "sample.txt", "settings.json", "tokenizer.json"]
@@ -47,8 +47,7 @@ def test_the_same_losses_on_one_rank_and_on_two(tmp_path, text):
 
 def test_the_same_under_a_plain_mpirun(tmp_path, text):
     out = tmp_path / "run"
-    command = ["-m", "minigrad.cli", "train", "--text", str(text), "--out", str(out), *TINY]
-    job = launch(command, 2, capture=True, timeout=60)
+    job = plain_mpirun(["-m", "minigrad.cli", "train", "--text", text, "--out", out, *TINY], 2)
     assert job.returncode == 0, job.stderr
     assert sorted(path.name for path in out.iterdir()) == OUTPUTS
     assert job.stdout.count("2 ranks") == 1  # only rank 0 reports
@@ -101,6 +100,34 @@ def test_a_diverging_run_ends_with_a_sentence(text, tmp_path, capfd):
     assert status == 2
     assert "training diverged at step" in capfd.readouterr().err
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("started_by", ["minigrad", "mpirun"])
+def test_two_ranks_that_diverge_say_so_once(started_by, text, tmp_path, capfd):
+    """All ranks have the same loss; with two sentences, or MPI's own beside them, nobody knows which to read."""
+    command = ["train", "--text", str(text), "--out", str(tmp_path / "run"), *TINY, "--lr", "1e30"]
+    if started_by == "minigrad":
+        assert main([*command, "--ranks", "2"]) == 2
+        error = capfd.readouterr().err
+        assert len(error.strip().splitlines()) == 1
+    else:
+        job = plain_mpirun(["-m", "minigrad.cli", *command], 2)
+        assert job.returncode == 2
+        error = job.stderr
+    assert error.count("minigrad train: error: training diverged at step") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--steps 0", "--steps 0 must be at least 1"),
+        ("--ranks 0", "--ranks 0 must be at least 1"),
+        ("--ranks 100", "--ranks 100 exceeds the 16 windows of a batch; each rank needs one"),
+    ],
+)
+def test_the_demo_names_the_option_that_is_wrong(arguments, sentence, tmp_path, capfd):
+    assert main(["demo", "--out", str(tmp_path / "demo"), *arguments.split()]) == 2
+    assert capfd.readouterr().err == f"minigrad demo: error: {sentence}\n"
 
 
 def test_a_short_demo(tmp_path, capfd):

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from minigrad.commands.train_settings import DEFAULTS
+
 HELP = """\
 The tour: a GPT learns on real MPI processes whose gradients travel through our own ring all-reduce; the proof
 that this is what one process computes; the boundary beyond which stale gradients make training unstable.
@@ -20,6 +22,7 @@ examples:
   minigrad demo                    about two minutes on two cores, pictures in demo/
   minigrad demo --steps 100        a shorter look
 """
+BATCH_SIZE = DEFAULTS["batch_size"]  # of `minigrad train`, and of the proof
 AGREEMENT = 1e-10  # the row `k-ranks-run` of docs/conventions.md
 
 
@@ -35,8 +38,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the three parts and sum them up."""
     from minigrad.commands.train import make_folder
 
-    if args.steps < 1 or args.ranks < 1:
-        raise ValueError(f"--steps {args.steps} and --ranks {args.ranks} must be at least 1")
+    for option, value in (("--steps", args.steps), ("--ranks", args.ranks)):
+        if value < 1:
+            raise ValueError(f"{option} {value} must be at least 1")
+    if args.ranks > BATCH_SIZE:
+        raise ValueError(f"--ranks {args.ranks} exceeds the {BATCH_SIZE} windows of a batch; each rank needs one")
     folder = make_folder(args.out)
     start = time.perf_counter()
     rows: list[tuple[str, str, str]] = []

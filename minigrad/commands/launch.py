@@ -21,7 +21,8 @@ examples:
       where each line of hosts reads `machine slots=4`, the machines reach each other by ssh without a
       password, and Python and the program are at the same path on all of them
 
-The same by hand: mpirun -n 4 python program.py, with the mpirun that `minigrad doctor` names.
+The same by hand: mpirun -n 4 python -m mpi4py program.py, with the mpirun that `minigrad doctor` names. Without
+`-m mpi4py` a rank that fails may leave the others waiting for ever.
 """
 
 
@@ -47,6 +48,15 @@ def run(args: argparse.Namespace) -> int:
     program = args.program[1:] if args.program[:1] == ["--"] else args.program
     job = launch(program, args.ranks, threads=args.threads, timeout=args.timeout, hostfile=args.hostfile)
     if job.timed_out:
-        sentence = f"the job was not done after {args.timeout:g} s and has been killed"
-        print(f"minigrad launch: {sentence}", file=sys.stderr)
+        print(
+            f"minigrad launch: the job was not done after {args.timeout:g} s and has been killed; if its ranks wait "
+            "for one another, parallel.simulate(program, ranks) says who waits for whom, and where",
+            file=sys.stderr,
+        )
+    elif job.returncode and job.silent:
+        print(
+            f"minigrad launch: the job ended with status {job.returncode} and no rank said why: one may have left "
+            "without finalizing MPI, as os._exit does",
+            file=sys.stderr,
+        )
     return job.returncode

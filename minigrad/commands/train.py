@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,11 @@ def run(args: argparse.Namespace) -> int:
         return train_here(args, task, SingleProcess)
     from mpi4py import MPI
 
+    from parallel.comm.abort import end_job_on_exception
     from parallel.comm.mpirun import world_mismatch
     from parallel.data_parallel import DataParallel
 
+    end_job_on_exception(MPI.COMM_WORLD)
     if mismatch := world_mismatch(MPI.COMM_WORLD.Get_size()):
         raise ValueError(mismatch)
     return train_here(args, task, lambda model: DataParallel(model, MPI.COMM_WORLD))
@@ -89,7 +92,7 @@ def train_here(args: argparse.Namespace, task: Task, make_replica: Any) -> int:
 
     from minigrad.commands.train_report import print_heading, progress_bar, write_results
     from minigrad.recompute import recompute_calls
-    from minigrad.train import Checkpoints, TrainConfig, train
+    from minigrad.train import Checkpoints, TrainConfig, TrainingDivergedError, train
 
     replica = make_replica(task.model(np.random.default_rng(args.seed)))
     if args.recompute:
@@ -103,7 +106,8 @@ def train_here(args: argparse.Namespace, task: Task, make_replica: Any) -> int:
         Path(args.out) / CHECKPOINTS, args.checkpoint_every, args.resume is not None, train_settings.settings_of(args)
     )
     if replica.rank != 0:
-        train(replica, task.data, config, checkpoints=checkpoints)
+        with suppress(TrainingDivergedError):  # every rank has the same loss: rank 0 tells of it and ends the job
+            train(replica, task.data, config, checkpoints=checkpoints)
         return 0
     print_heading(args, task, replica)
     with progress_bar(config.steps, task.unit) as show:

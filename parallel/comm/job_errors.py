@@ -22,6 +22,8 @@ KNOWN_MESSAGES = (
 # What opens a message of mpirun or a rank's traceback. Not always at the start of a line: a rank may have left its
 # last one open, as progress bars do.
 OPENING = re.compile(r"((?<!-)-{74}|Rank (?P<rank>\S+) of \S+ failed:)\n\Z")
+# A command's own last word, such as `minigrad train: error: ...`: that its rank ended with a status says nothing new.
+LAST_WORD = re.compile(r"[\w.-]+( \w+)?: error: ")
 LONGEST_MESSAGE = 100  # lines; whatever is longer is not a framed message but a program that prints rules
 
 
@@ -37,7 +39,8 @@ class JobErrors:
         self._passed = 0  # how much of it has been passed on
         self._held: list[str] = []  # the message or traceback under way, with its first line
         self._tracebacks: dict[str, list[str]] = {}  # its text -> the ranks that raised it
-        self._ends: dict[str, str] = {}  # rank -> how mpirun says it ended
+        self._ends: dict[str, tuple[str, str]] = {}  # rank -> how mpirun says it ended: sentence, status or signal
+        self._explained = False  # whether a command has said its last word
 
     def feed(self, text: str) -> str:
         """Take what has arrived, and return what may be shown now."""
@@ -60,7 +63,9 @@ class JobErrors:
         rest = "".join(self._held) + self._line[self._passed :]
         self._held, self._line, self._passed = [], "", 0
         told = {rank for ranks in self._tracebacks.values() for rank in ranks}
-        rest += "".join(sentence for rank, sentence in self._ends.items() if rank not in told)
+        for rank, (sentence, what) in self._ends.items():
+            if rank not in told and not (self._explained and sentence == STATUS):
+                rest += sentence.format(rank, what)
         for ranks in self._tracebacks.values():
             if len(ranks) > 1:
                 rest += f"The same was raised by rank {', '.join(sorted(ranks[1:], key=_number))}.\n"
@@ -73,6 +78,7 @@ class JobErrors:
             return self._hold(line)
         opening = OPENING.search(line)
         if opening is None:
+            self._explained = self._explained or LAST_WORD.match(line) is not None
             return line[passed:]
         self._held = [opening.group()]
         return line[passed : opening.start()] + "\n" if opening.start() else ""
@@ -102,7 +108,7 @@ class JobErrors:
         for pattern, sentence in KNOWN_MESSAGES:
             if found := re.search(pattern, message):
                 if sentence:
-                    self._ends.setdefault(found.group(1), sentence.format(*found.groups()))
+                    self._ends.setdefault(found.group(1), (sentence, found.group(2)))
                 return ""
         return message
 

@@ -35,9 +35,10 @@ SHARED_MEMORY_PER_RANK = 64 * 2**20  # bytes; Open MPI maps 16 MiB for each rank
 
 
 class FinishedJob(subprocess.CompletedProcess[str]):
-    """How a job ended: `args`, `returncode`, `stdout` and `stderr` (None unless captured), `timed_out`."""
+    """How a job ended: `args`, `returncode`, `stdout` and `stderr` (None unless captured), `timed_out`, `silent`."""
 
     timed_out = False
+    silent = False  # nothing was written to stderr
 
 
 def launch(
@@ -148,7 +149,13 @@ def _run(command: list[str], env: dict[str, str], timeout: float | None, capture
     """Run `command` in a session of its own, so that all it starts can be found and ended."""
     captured: dict[str, list[str]] = {"stdout": [], "stderr": []}
     errors = JobErrors()
-    show = captured["stderr"].append if capture else _show_error
+    told = False
+
+    def show(text: str) -> None:
+        nonlocal told
+        told = told or bool(text.strip())
+        (captured["stderr"].append if capture else _show_error)(text)
+
     process = subprocess.Popen(
         command,
         env=env,
@@ -174,6 +181,7 @@ def _run(command: list[str], env: dict[str, str], timeout: float | None, capture
     status = 128 - process.returncode if process.returncode < 0 else process.returncode
     job = FinishedJob(command, TIMED_OUT if timed_out else status)
     job.timed_out = timed_out
+    job.silent = not told
     if capture:
         job.stdout, job.stderr = "".join(captured["stdout"]), "".join(captured["stderr"])
     return job

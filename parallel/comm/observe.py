@@ -3,13 +3,15 @@
 It has the names of the communicator it stands for, simulated or real, and passes every call on.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from minigrad.trace import Span
+from parallel.comm.abort import end_job_on_exception
 from parallel.comm.clock import clock, elapse, new_status, region
 from parallel.comm.deadlock import here
 from parallel.comm.errors import ANY_SOURCE, ANY_TAG, DeadlockError
@@ -17,6 +19,7 @@ from parallel.comm.spawn import Spawned, spawn
 
 COLLECTIVES = {"Allgather", "Allreduce", "Alltoall", "Bcast", "Gather", "Reduce", "Scatter"}
 PATIENCE = 200  # tests before a waiting rank lets go of its core between two of them
+ABANDONED: list[Any] = []  # requests nobody waits for any more; MPI may still use their buffers, so they are kept
 GRACE = 0.5  # s between a rank's report and its end, so that the other ranks can report too
 
 
@@ -37,12 +40,14 @@ def observe(comm: Any, time_limit: float | None = None) -> "ObservedComm":
         ValueError: If `time_limit` is not above 0.
 
     A rank that has waited for too long says so on stderr, then raises DeadlockError. When all ranks of a program
-    are stuck, their lines together say who waits for whom.
+    are stuck, their lines together say who waits for whom. A blocking receive is withdrawn then; a send cannot be, and
+    its array is kept for as long as the program runs.
     """
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"time_limit={time_limit!r} must be above 0 s")
     if hasattr(comm, "clock"):
         return ObservedComm(comm, Journal(0.0, None))
+    end_job_on_exception(comm)
     comm.Barrier()
     return ObservedComm(comm, Journal(clock(comm), time_limit))
 
@@ -59,6 +64,7 @@ class Journal:
         self.zero = zero
         self.time_limit = time_limit
         self.spans: list[Span] = []
+        self.stream_numbers = itertools.count(1)  # 0 is the main line
 
 
 class ObservedComm:
@@ -121,7 +127,8 @@ class ObservedComm:
         status = status if status is not None else new_status(self.observed)
         if self._limited:
             call = f"Recv from {_rank(source)} {_tag(tag)}"
-            self._wait([self.observed.Irecv(buf, source, tag)], call, [status])
+            receive = self.observed.Irecv(buf, source, tag)
+            self._wait([receive], call, [status], receive)
         else:
             self.observed.Recv(buf, source, tag, status)
         self._note_received("Recv", start, status)
@@ -143,7 +150,7 @@ class ObservedComm:
             call = f"Sendrecv to {dest} tag {sendtag}, from {_rank(source)} {_tag(recvtag)}"
             receive = self.observed.Irecv(recvbuf, source, recvtag)
             send = self.observed.Isend(sendbuf, dest, sendtag)
-            self._wait([receive, send], call, [status, new_status(self.observed)])
+            self._wait([receive, send], call, [status, new_status(self.observed)], receive)
         else:
             self.observed.Sendrecv(sendbuf, dest, sendtag, recvbuf, source, recvtag, status)
         self._note("Sendrecv", start, "send", sendbuf.nbytes, dest, sendtag)
@@ -226,10 +233,10 @@ class ObservedComm:
 
     def spawn(self, function: Callable[["ObservedComm"], Any]) -> Spawned:
         """Spawn with an observed duplicate."""
-        context = self._child()
+        context, stream = self._child(), next(self.journal.stream_numbers)
 
         def observed(duplicate: Any) -> Any:
-            return function(ObservedComm(duplicate, self.journal, self._children, context))
+            return function(ObservedComm(duplicate, self.journal, stream, context))
 
         return spawn(self.observed, observed)
 
@@ -259,28 +266,54 @@ class ObservedComm:
         yield
         self._note(name, start, "collective")
 
-    def _wait(self, requests: list[Any], call: str, statuses: list[Any] | None = None) -> None:
-        """Wait for requests; test them in a loop where there is a time limit."""
+    def _wait(
+        self, requests: list[Any], call: str, statuses: list[Any] | None = None, receive: Any = None
+    ) -> None:
+        """Wait for requests; test them in a loop where there is a time limit.
+
+        Args:
+            requests: What to wait for, in order.
+            call: What it is, for the report.
+            statuses: One for each request.
+            receive: The one of the requests that receives and that only this call knows: it is withdrawn when the
+                time is over, so that it cannot take a later message.
+        """
         limit = self.journal.time_limit
         for index, request in enumerate(requests):
             status = statuses[index] if statuses is not None else None
             if limit is None:
                 request.Wait(status)
-            else:
-                self._test_until(request, status, call, limit)
+            elif not _completes(request, status, limit):
+                if request is receive and not _withdrawn(receive, status):
+                    continue  # its message has come in this very moment
+                ABANDONED.extend(other for other in requests if other is not receive)
+                self._report(call, limit)
 
-    def _test_until(self, request: Any, status: Any, call: str, limit: float) -> None:
-        start = time.monotonic()
-        tests = 0
-        while not request.Test(status):
-            tests += 1
-            if tests > PATIENCE:
-                time.sleep(0)
-            if time.monotonic() - start > limit:
-                message = f"rank {self.rank} has waited for {limit:g} s in {call} ({here()})"
-                print(message, file=sys.stderr, flush=True)
-                time.sleep(GRACE)
-                raise DeadlockError(message)
+    def _report(self, call: str, limit: float) -> NoReturn:
+        message = f"rank {self.rank} has waited for {limit:g} s in {call} ({here()})"
+        print(message, file=sys.stderr, flush=True)
+        time.sleep(GRACE)
+        raise DeadlockError(message)
+
+
+def _completes(request: Any, status: Any, limit: float) -> bool:
+    """Whether a request completes within `limit` seconds."""
+    start = time.monotonic()
+    tests = 0
+    while not request.Test(status):
+        tests += 1
+        if tests > PATIENCE:
+            time.sleep(0)
+        if time.monotonic() - start > limit:
+            return False
+    return True
+
+
+def _withdrawn(receive: Any, status: Any) -> bool:
+    """Take a posted receive back; False if its message was faster."""
+    receive.Cancel()
+    receive.Wait(status)
+    return bool(status.Is_cancelled())
 
 
 class ObservedRequest:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from minigrad.trace import Span
 from parallel.cluster import Cluster
 from parallel.comm.deadlock import where
 from parallel.comm.errors import ANY_SOURCE, ANY_TAG, DeadlockError, UnfinishedError
+from parallel.comm.not_simulated import sentence
 from parallel.comm.request import Request, SimStatus
 from parallel.comm.scheduler import Deed, Stream
 from parallel.comm.world import Context, Transfer, World
@@ -182,6 +183,10 @@ class SimComm:
 
     def Free(self) -> None:
         """Give a duplicate back; nothing to do here."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say of mpi4py's other calls that they are not simulated, and what to use instead."""
+        raise AttributeError(sentence(name), name=name, obj=self)
 
     # ---- what no MPI has: see clock.py and spawn.py for the functions that call these
 

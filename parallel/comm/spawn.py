@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Protocol
 
+from parallel.comm.abort import abort_job_with, end_job_on_exception
+
 
 class Spawned(Protocol):
     """What `spawn` returns."""
@@ -25,6 +27,10 @@ def spawn(comm: Any, function: Callable[[Any], Any]) -> Spawned:
 
     Returns:
         A handle; `join()` it once.
+
+    An exception in `function` does not wait for `join`: it ends the simulation, or the whole MPI job with its
+    traceback, since other ranks may wait for this one's messages. Only a thread that has no other ranks leaves it to
+    `join`.
 
     Raises:
         RuntimeError: If MPI was started without support for several threads.
@@ -63,6 +69,7 @@ class ThreadSpawned:
         self._duplicate, self._duplicated = comm.Idup()
         context = copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run, function), name="spawned")
+        end_job_on_exception(comm)  # if this rank's main line fails, the thread would keep it alive for ever
         self._thread.start()
 
     def _run(self, function: Callable[[Any], Any]) -> None:
@@ -70,6 +77,7 @@ class ThreadSpawned:
             self._duplicated.Wait()
             self._result = function(self._duplicate)
         except BaseException as error:
+            abort_job_with(error)
             self._error = error
 
     def join(self) -> Any:

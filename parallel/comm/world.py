@@ -81,7 +81,7 @@ class World(Scheduler):
     ) -> Request:
         """Match a send with the first receive that fits, or leave it in the mailbox (rules 1 to 4)."""
         try:
-            good = dest >= 0 and tag >= 0 and buffer.flags.c_contiguous
+            good = dest >= 0 and tag >= 0 and buffer.flags.c_contiguous and not buffer.dtype.hasobject
             mailbox = comm.context.mailboxes[dest]
         except (TypeError, AttributeError, IndexError):
             good = False

@@ -48,7 +48,9 @@ class ModuleStage(Stage):
         """Walk the graph once; return dL/d(input), and put dL/d(weights) aside."""
         x, output = self._graphs.pop(micro_batch)
         wanted = self._weights() + ([] if self.is_first else [x])
-        grads = mg.grad(output, wanted, mg.Tensor(grad), allow_unused=True)
+        grads: tuple[mg.Tensor | None, ...] = (None,) * len(wanted)
+        if output.requires_grad:  # not where nothing is learned: a first stage without weights, or with frozen ones
+            grads = mg.grad(output, wanted, mg.Tensor(grad), allow_unused=True)
         self._weight_grads[micro_batch] = grads[: len(self._weights())]
         if self.is_first:
             return None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from parallel.comm import region
+from parallel.comm.abort import end_job_on_exception
 from parallel.pipeline.checker import check
 from parallel.pipeline.messages import Message, received, sent
 from parallel.pipeline.schedule import Action, Schedule
@@ -53,6 +54,7 @@ def run(
     """
     if not checked:
         check(schedule, blocking)
+    end_job_on_exception(comm)
     rank = comm.Get_rank()
     _refuse_misfits(comm, schedule, stages)
     worker = _Worker(comm, schedule, stages, blocking)
@@ -162,9 +164,9 @@ class _Worker:
         if message.dest == self.rank:
             self.kept[message] = array
         elif self.blocking:
-            self.comm.Send(np.ascontiguousarray(array), dest=message.dest, tag=message.tag)
+            self.comm.Send(np.asarray(array, order="C"), dest=message.dest, tag=message.tag)
         else:  # the request holds on to the array until it is waited for, at the end of the run
-            array = np.ascontiguousarray(array)
+            array = np.asarray(array, order="C")
             self.requests.append(self.comm.Isend(array, dest=message.dest, tag=message.tag))
 
     def _receive(self, message: Message, buffer: Array) -> Array:

@@ -13,7 +13,7 @@ from minigrad.train import SingleProcess, TrainConfig, train
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigrad\[course\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install scikit-learn"):
         load_digits()
     assert main(["train", "--model", "mlp"]) == 2
     assert "--model mlp: the digits need scikit-learn: pip install" in capfd.readouterr().err

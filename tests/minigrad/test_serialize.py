@@ -35,7 +35,7 @@ def test_arrays_survive_and_others_read_the_same(tmp_path_factory, arrays):
     for found in (load_arrays(path), load_outside(path.read_bytes())):
         assert found.keys() == arrays.keys()
         for name, array in arrays.items():
-            assert found[name].dtype == array.dtype
+            assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)
             np.testing.assert_array_equal(found[name], array)
 
 

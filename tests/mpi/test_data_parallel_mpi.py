@@ -1,6 +1,8 @@
 """The same programs on real ranks: equal to one process, and bit-equal to the simulated world."""
 
 import numpy as np
+import pytest
+from programs import data_parallel_cases as cases
 from threadpoolctl import threadpool_limits
 
 from parallel import simulate
@@ -24,3 +26,13 @@ def test_broadcast(comm):
         x = np.full(7, float(comm.Get_rank()))
         broadcast(comm, x, root)
         np.testing.assert_array_equal(x, root)
+
+
+def test_parameters_and_buffers_start_as_on_rank_0(comm):
+    cases.check_everything_starts_as_on_rank_0(comm)
+    cases.check_a_scalar_parameter_trains(comm)
+
+
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_models_that_differ_are_refused_on_every_rank(comm, kind):
+    cases.check_different_models_are_refused(comm, kind)

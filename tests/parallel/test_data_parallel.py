@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from programs import data_parallel_cases as cases
 from threadpoolctl import threadpool_limits
 
 import minigrad as mg
@@ -105,6 +106,43 @@ def test_buckets_are_cut_from_the_last_parameter_on():
     parameters = [nn.Parameter(np.zeros(n)) for n in (100, 10, 10, 50)]
     buckets = make_buckets(parameters, limit=60 * 8)
     assert [[p.numel() for p in bucket.parameters] for bucket in buckets] == [[50, 10], [10], [100]]
+
+
+def test_a_bucket_has_one_dtype():
+    """Interleaved, and with room for all of them in one bucket: a float64 gradient in float32 would lose digits."""
+    dtypes = [np.float32, np.float64, np.float32, np.float32, np.float64]
+
+    def program(comm):
+        model = nn.Module()
+        rng = np.random.default_rng(comm.Get_rank())
+        for number, dtype in enumerate(dtypes):
+            setattr(model, f"p{number}", nn.Parameter(np.zeros(2, dtype)))
+        replica = DataParallel(model, comm)
+        for parameter in model.parameters():
+            parameter.grad = mg.Tensor(rng.standard_normal(2).astype(parameter.dtype))
+        own = [parameter.grad.data.copy() for parameter in model.parameters()]
+        replica.average_gradients()
+        return own, [parameter.grad.data for parameter in model.parameters()]
+
+    buckets = make_buckets([nn.Parameter(np.zeros(2, dtype)) for dtype in dtypes], limit=1000)
+    assert [[p.dtype for p in bucket.parameters] for bucket in buckets] == [[np.float64], [np.float32] * 2,
+                                                                            [np.float64], [np.float32]]  # fmt: skip
+    (first, means), (second, _) = simulate(program, ranks=2).results
+    for a, b, mean in zip(first, second, means, strict=True):  # row `bits`: a sum of two terms
+        np.testing.assert_array_equal(mean, a * mean.dtype.type(0.5) + b * mean.dtype.type(0.5))
+
+
+@pytest.mark.parametrize("ranks", SIZES)
+def test_parameters_and_buffers_start_as_on_rank_0(ranks):
+    simulate(cases.check_everything_starts_as_on_rank_0, ranks=ranks)
+    simulate(cases.check_a_scalar_parameter_trains, ranks=ranks)
+
+
+@pytest.mark.parametrize("kind", cases.KINDS)
+@pytest.mark.parametrize("ranks", SIZES[1:])
+def test_models_that_differ_are_refused_on_every_rank(ranks, kind):
+    simulation = simulate(cases.check_different_models_are_refused, ranks=ranks, args=(kind,))
+    assert simulation.results == [None] * ranks  # every rank has checked that it refuses
 
 
 def test_refusals():

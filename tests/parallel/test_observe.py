@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from programs.observed_cases import check_exchange, exchange
 
-from parallel import DeadlockError, elapse, observe, region, ring_all_reduce, simulate
+from parallel import DeadlockError, elapse, observe, region, ring_all_reduce, simulate, spawn
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
@@ -45,6 +45,22 @@ def test_a_deadlock_names_the_programs_line_through_the_observer():
 
     with pytest.raises(DeadlockError, match=r"rank 0 waits in Recv from 1 any tag \(test_observe\.py:\d+\)"):
         simulate(program, 2)
+
+
+def test_every_stream_has_a_number_of_its_own():
+    """Those of a duplicate too, and those that start late: in the simulation they all start after the spawns."""
+
+    def program(comm):
+        observed = observe(comm)
+        duplicate = observed.Dup()
+        parents = [observed, observed, duplicate, observed]
+        handles = [spawn(parent, lambda other, i=i: elapse(other, 1.0, f"job {i}")) for i, parent in enumerate(parents)]
+        for handle in handles:
+            handle.join()
+        return {span.name: span.stream for span in observed.spans if span.kind == "compute"}
+
+    for streams in simulate(program, 2).results:
+        assert streams == {"job 0": 1, "job 1": 2, "job 2": 3, "job 3": 4}
 
 
 def test_a_time_limit_must_be_above_zero():

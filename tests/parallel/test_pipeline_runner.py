@@ -243,6 +243,27 @@ def test_unused_and_frozen_weights_get_no_gradient() -> None:
     assert_close(stage.module.used.grad.data, np.full((2, 2), 2.0), K_RANKS)
 
 
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_a_first_stage_may_have_nothing_to_learn(name: str) -> None:
+    """Without weights, or with frozen ones: the other stage learns as on one process."""
+    rng = np.random.default_rng(1)
+    x, targets = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
+    for first in (mg.nn.GELU(), mg.nn.Linear(4, 4, rng=rng, dtype=np.float64)):
+        for weight in first.parameters():
+            weight.requires_grad = False
+        model = mg.nn.Sequential(first, mg.nn.Linear(4, 3, rng=rng, dtype=np.float64))
+
+        def program(comm: Any, model: mg.nn.Sequential = model) -> float | None:
+            mine = cut_sequential(model, 2, x[:2], F.cross_entropy)[comm.Get_rank()]
+            return run(comm, SCHEDULES[name](2, 3), [mine], x, targets)
+
+        simulate(program, ranks=2)
+        weight = model[1].weight
+        actual, weight.grad = weight.grad.data, None
+        F.cross_entropy(model(mg.Tensor(x)), targets).backward()
+        assert_close(actual, weight.grad.data, K_RANKS)
+
+
 def test_micro_batches_of_another_size_than_the_stage_was_made_for() -> None:
     def program(comm: Any) -> None:
         stages = cut_sequential(mlp(), 1, np.zeros((2, 5)), F.cross_entropy)

@@ -77,6 +77,21 @@ def test_equal_workers_take_turns_and_are_the_recursion_with_delay_d_minus_1(wor
     assert path == simulate_quadratic(workers - 1, 0.3, 60).tolist()  # row `bits`
 
 
+def test_parameters_may_be_a_single_number() -> None:
+    """Of shape (): w^2 / 2 once more, against the same recursion."""
+    path = [1.0]
+
+    def program(comm: Any) -> None:
+        w = np.array(1.0)
+        if comm.Get_rank() != SERVER:
+            worker(comm, w, lambda w: w)
+        else:
+            server(comm, w, lambda w, gradient, t: path.append(float(np.subtract(w, 0.3 * gradient, out=w))), 10)
+
+    simulate(program, 2)
+    assert path == simulate_quadratic(0, 0.3, 10).tolist()  # row `bits`
+
+
 speeds = st.lists(st.floats(0.1, 10), min_size=1, max_size=8)
 
 

@@ -4,6 +4,7 @@ import contextvars
 import gc
 import inspect
 import re
+import subprocess
 import sys
 import weakref
 from pathlib import Path
@@ -20,10 +21,12 @@ from parallel.comm import (
     DeadlockError,
     MessageError,
     MismatchError,
+    SimComm,
     UnfinishedError,
     new_status,
     world,
 )
+from parallel.comm.not_simulated import INSTEAD
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "simulated-world.md"
 ALPHA, BETA = 2.0, 0.125  # binary fractions, so that times can be compared exactly
@@ -890,6 +893,12 @@ BAD_CALLS = [
     (lambda comm: comm.Recv(np.ones((4, 4)).T, 0), ValueError, "must be contiguous"),
     (lambda comm: comm.Recv(np.broadcast_to(1.0, ()), 0), ValueError, "the receive buffer is read-only"),
     (lambda comm: comm.Sendrecv(array(1), 0), TypeError, "the buffer must be a NumPy array, not NoneType"),
+    (lambda comm: comm.Send(array(1), -2), ValueError, "dest=-2 is PROC_NULL, which is not simulated; leave the call"),
+    (lambda comm: comm.Recv(array(1), -2), ValueError, "source=-2 is PROC_NULL, which is not simulated"),
+    (lambda comm: comm.Send([array(1), "MPI.DOUBLE"], 0), TypeError, "pass the array itself, without count"),
+    (lambda comm: comm.Recv((array(1), 1, "MPI.DOUBLE"), 0), TypeError, "pass the array itself"),
+    (lambda comm: comm.Send(np.array([{}]), 0), TypeError, "an array of dtype object cannot be sent"),
+    (lambda comm: comm.Isend(np.zeros(1, [("a", object)]), 0), TypeError, "cannot be sent"),
 ]
 
 
@@ -897,6 +906,27 @@ BAD_CALLS = [
 def test_rule_25_wrong_arguments(call, error, text):
     with pytest.raises(error, match=f"rank 1: .*{text}|rank 1: {text}"):
         run(lambda comm: call(comm) if comm.rank == 1 else None)
+
+
+def test_what_mpi4py_has_and_we_have_not_is_told_with_what_to_use():
+    comm = run(lambda comm: comm, 1).results[0]
+    for name, instead in [
+        ("Allreduce", r"ring_all_reduce\(comm, x\)"), ("Bcast", "parallel.collectives.tree.broadcast"),
+        ("Gather", "Send and Recv"), ("Split", "Dup"), ("send", "capital-letter calls"), ("recv", "capital-letter"),
+        ("allreduce", "capital-letter"), ("bcast", "capital-letter"), ("Iprobe", "ANY_SOURCE"), ("Ibarrier", "spawn"),
+    ]:  # fmt: skip
+        with pytest.raises(AttributeError, match=f"no attribute '{name}': it is not simulated yet; .*{instead}"):
+            getattr(comm, name)
+    with pytest.raises(AttributeError, match=r"^'SimComm' object has no attribute 'Sned'$"):
+        comm.Sned()
+    assert not hasattr(comm, "Abort")
+
+
+def test_no_advice_for_names_that_mpi4py_has_not_or_that_we_have():
+    code = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py.MPI import Intracomm; print(*dir(Intracomm))"
+    theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(INSTEAD) <= set(theirs)
+    assert not [name for name in INSTEAD if hasattr(SimComm, name)]
 
 
 def test_rule_25_numpy_integers_are_ranks():

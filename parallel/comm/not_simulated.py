@@ -1,0 +1,41 @@
+"""What mpi4py's communicators have and the simulated one has not yet, and what to use instead."""
+
+_PICKLED = "it pickles Python objects; send NumPy arrays with the capital-letter calls (Send, Recv, Sendrecv)"
+_BY_HAND = "write it with Send and Recv"
+_SPLIT = "every communicator here has all ranks; Dup gives another one"
+_PROBE = "receive with ANY_SOURCE, ANY_TAG and a status, which then tells who sent what, or test an Irecv"
+_STARTED = "use its blocking form, in spawn(comm, function) if work shall go on beside it"
+
+INSTEAD = {
+    "Abort": "raise an exception, which ends the simulation",
+    "Allgather": "use parallel.ring_all_gather(comm, x)",
+    "Allreduce": "use parallel.ring_all_reduce(comm, x), in place",
+    "Bcast": "use parallel.collectives.tree.broadcast(comm, x, root)",
+    "Reduce_scatter": "use parallel.ring_reduce_scatter(comm, x)",
+    "Reduce_scatter_block": "use parallel.ring_reduce_scatter(comm, x)",
+    "Reduce": "use parallel.ring_all_reduce(comm, x), which gives every rank the sum",
+    "Issend": "use Isend, which never buffers here either",
+    "Sendrecv_replace": "use Sendrecv with two arrays",
+    **dict.fromkeys(
+        ("Allgatherv", "Alltoall", "Alltoallv", "Alltoallw", "Bsend", "Exscan", "Gather", "Gatherv", "Recv_init",
+         "Rsend", "Scan", "Scatter", "Scatterv", "Send_init"), _BY_HAND),
+    **dict.fromkeys(
+        ("Iallgather", "Iallreduce", "Ialltoall", "Ibarrier", "Ibcast", "Idup", "Igather", "Ireduce",
+         "Ireduce_scatter", "Iscatter"), _STARTED),
+    **dict.fromkeys(("Improbe", "Iprobe", "Mprobe", "Probe", "improbe", "iprobe", "mprobe", "probe"), _PROBE),
+    **dict.fromkeys(
+        ("Clone", "Create", "Create_cart", "Create_graph", "Create_group", "Get_group", "Split", "Split_type"), _SPLIT),
+    **dict.fromkeys(
+        ("allgather", "allreduce", "alltoall", "barrier", "bcast", "bsend", "exscan", "gather", "irecv", "isend",
+         "issend", "recv", "reduce", "scan", "scatter", "send", "sendrecv", "ssend"), _PICKLED),
+}  # fmt: skip
+
+
+def sentence(name: str) -> str:
+    """Why a simulated communicator has no attribute `name`.
+
+    >>> sentence("Iprobe").partition(";")[0]
+    "'SimComm' object has no attribute 'Iprobe': it is not simulated yet"
+    """
+    missing = f"'SimComm' object has no attribute {name!r}"
+    return f"{missing}: it is not simulated yet; {INSTEAD[name]}" if name in INSTEAD else missing
