@@ -7,6 +7,7 @@ this machine cannot test at all.
 from __future__ import annotations
 
 import warnings
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,6 +18,9 @@ from hypothesis import settings
 
 MPI_FOLDER = Path(__file__).parent / "mpi"
 PARITY_FOLDER = Path(__file__).parent / "parity"
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow example on a busy machine is no defect.
 settings.register_profile("minigrad", deadline=None, print_blob=True)
