@@ -6,8 +6,8 @@ this machine cannot test at all.
 
 from __future__ import annotations
 
-import warnings
 import signal
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
