@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 import weakref
 from pathlib import Path
 
@@ -125,6 +126,24 @@ def test_a_plan_of_persistent_requests_has_the_bits_of_the_function(comm):
         plan.free()
 
 
+def test_one_call_after_the_other_does_not_disturb_it(comm):
+    size, x = comm.Get_size(), np.empty(16_000, np.float32)
+    for turn in range(1500):
+        x[...] = turn + comm.Get_rank()
+        all_reduce(comm, x, algorithm="shared_memory")
+        assert x.min() == x.max() == sum(range(size)) + size * turn
+
+
+@pytest.mark.parametrize("algorithm", ["recursive_doubling", "shared_memory"])
+def test_the_lower_rank_comes_first(comm, algorithm):
+    # subtraction tells; all-reduces are not meant for it, and with more ranks each has its own order
+    if comm.Get_size() == 2:
+        for n in (8, 1500, 100_000):
+            x = np.full(n, 5.0 - 2.0 * comm.Get_rank())
+            all_reduce(comm, x, np.subtract, algorithm)
+            assert (x == 2.0).all()
+
+
 def test_sizes_in_any_order_do_not_disturb_one_another(comm):
     # a rank that is ahead must not write where another one still reads
     rng = np.random.default_rng(0)
@@ -172,6 +191,25 @@ def test_a_message_under_way_gets_on_while_a_rank_waits_in_shared_memory(comm):
             comm.Recv(big, 0, 9)
         all_reduce(comm, x, algorithm="shared_memory")
     assert (x == comm.Get_size()).all()
+
+
+def test_mpi_is_called_while_a_rank_waits_in_shared_memory(comm, monkeypatch):
+    # where large messages are copied piece by piece, the one above needs it; here they go in one copy by the receiver
+    all_reduce(comm, np.ones(8), algorithm="shared_memory")
+    calls = []
+
+    class Counting:
+        """A communicator on which only this is called."""
+
+        def Iprobe(self):
+            calls.append(comm.Iprobe())
+
+    monkeypatch.setattr(kept_with(comm).memory, "comm", Counting())
+    comm.Barrier()
+    if comm.Get_rank() == 0:
+        time.sleep(0.05)
+    all_reduce(comm, np.ones(8), algorithm="shared_memory")
+    assert comm.Get_rank() == 0 or calls
 
 
 def test_what_is_kept_goes_with_the_communicator(comm):
