@@ -51,6 +51,8 @@ def test_costs_are_those_of_a_ranks_share(capsys: Any) -> None:
     assert makespan(capsys, "interleaved-1f1b", "--chunks", "2") == 28.5
     assert makespan(capsys, "gpipe", "--forward", "1,1,1,2") == 41
     assert makespan(capsys, "gpipe", "--slow", "3=0.5") > makespan(capsys, "gpipe") == 33
+    rows = pipeline(capsys, "show", "gpipe", "--slow", "3=0.5")[1].splitlines()[-4:]
+    assert [row.split()[1] for row in rows] == ["24", "24", "24", "48"]
     assert makespan(capsys, "1f1b", "--cluster", "10gbe", "--message-bytes", "1000000000") > 33
     free = makespan(capsys, "dualpipe", "--overlap-is-free")
     assert free < makespan(capsys, "dualpipe") == 26

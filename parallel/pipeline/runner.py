@@ -5,7 +5,6 @@ gives a price.
 """
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,13 +73,11 @@ def run(
         worker.targets = split_batch("targets", targets, schedule.micro_batches)
         last = stages[held.index(schedule.stages - 1)]
         worker.shares = shares([last.count(part) for part in worker.targets], schedule.update_every)
-    steps = schedule.steps[rank]
-    for position, step in enumerate(steps):
-        worker.post(step)
-        worker.post_ahead(steps[position + 1 : position + 2])
-        worker.do(step)
-    for request in worker.sends.values():
-        request.Wait()
+    try:
+        worker.work(schedule.steps[rank])
+    except Exception as error:
+        error.add_note(worker.place())
+        raise
     return worker.loss()
 
 
@@ -108,34 +105,55 @@ class _Worker:
         self.stages = stages
         self.blocking = blocking
         self.rank: int = comm.Get_rank()
+        self.doing = Action("F", 0)
         self.status = new_status(comm)
         self.inputs: list[Array] = []
         self.targets: list[Array] = []
         self.shares: list[float] = []
         self.losses: dict[int, float] = {}  # by micro-batch
-        self.sends: dict[Message, Any] = {}
+        self.wanted: dict[Action, Message | None] = {}  # what actions need, once it has been worked out
         self.arrivals: dict[Message, _Arrival] = {}
+        self.sent_activations: dict[tuple[int, int], Any] = {}  # requests, by (chunk, micro-batch)
+        self.sent_gradients: list[Any] = []
         self.outputs: dict[tuple[int, int], Array] = {}  # of (chunk, micro-batch): its gradient has this shape
         self.kept: dict[Message, Array] = {}  # messages from this rank to itself
 
+    def work(self, steps: Sequence[Step]) -> None:
+        """Do all steps, each with the receives of the next one posted before it computes."""
+        for position, step in enumerate(steps):
+            self._post(step, ahead=False)
+            if position + 1 < len(steps):
+                self._post(steps[position + 1], ahead=True)
+            self._do(step)
+        for request in [*self.sent_activations.values(), *self.sent_gradients]:
+            request.Wait()
+
+    def place(self) -> str:
+        """Return where in the schedule the rank is, for whoever reads of an error there."""
+        stage = self.schedule.stage_of(self.rank, self.doing)
+        return f"in action {self.doing} of stage {stage} on rank {self.rank}, micro-batch {self.doing.micro_batch}"
+
     # ------------------------------------------------------------------------------------------- receiving
 
-    def post(self, step: Step) -> None:
-        """Post the receives of a step that are not posted yet."""
-        if not self.blocking:
-            for action in step.actions:
-                message = received(self.schedule, self.rank, action)
-                if message is not None and message.source != self.rank and message not in self.arrivals:
-                    with self._told(action):
-                        buffer = self._buffer(action)
-                        request = self.comm.Irecv(buffer, source=message.source, tag=message.tag)
-                    self.arrivals[message] = _Arrival(buffer, request)
+    def _post(self, step: Step, ahead: bool) -> None:
+        """Post the receives of a step that are not posted yet; ahead of its time, as far as their shapes are known."""
+        if self.blocking:
+            return
+        for action in step.actions:
+            message = self._wants(action)
+            if message is None or message.source == self.rank or message in self.arrivals:
+                continue
+            if ahead and action.kind != "F" and self._key(action) not in self.outputs:
+                continue  # the gradient of an output that is yet to be computed
+            self.doing = action if not ahead else self.doing
+            buffer = self._buffer(action)
+            self.arrivals[message] = _Arrival(buffer, self.comm.Irecv(buffer, message.source, message.tag))
 
-    def post_ahead(self, steps: Sequence[Step]) -> None:
-        """The same of later steps, but for gradients of outputs that are yet to be computed: who knows their shape?"""
-        for step in steps:
-            if all(action.kind == "F" or self._key(action) in self.outputs for action in step.actions):
-                self.post(step)
+    def _wants(self, action: Action) -> Message | None:
+        """The message that an action needs."""
+        if action not in self.wanted:
+            self.wanted[action] = received(self.schedule, self.rank, action)
+        return self.wanted[action]
 
     def _buffer(self, action: Action) -> Array:
         """An empty array for the input of an F, or for the output gradient of a B or BW."""
@@ -152,17 +170,12 @@ class _Worker:
         else:
             buffer, request = self.arrivals.pop(message)
             request.Wait(self.status)
-            self._let_go(action)
+            if action.kind != "F" and (activation := self.sent_activations.pop(self._key(action), None)):
+                activation.Wait()  # its gradient has come back, so it has arrived long ago: keep it no longer
         nbytes = self.status.Get_count()
         if nbytes == buffer.nbytes:
             return buffer
         return buffer[: len(buffer) * nbytes // buffer.nbytes]  # a smaller micro-batch: fewer rows
-
-    def _let_go(self, action: Action) -> None:
-        """A gradient has come, so the activation it belongs to has arrived long ago: keep it no longer."""
-        activation = sent(self.schedule, self.rank, action._replace(kind="F"))
-        if action.kind != "F" and activation in self.sends:
-            self.sends.pop(activation).Wait()
 
     @staticmethod
     def _key(action: Action) -> tuple[int, int]:
@@ -170,38 +183,26 @@ class _Worker:
 
     # ------------------------------------------------------------------------------------------- computing
 
-    def do(self, step: Step) -> None:
+    def _do(self, step: Step) -> None:
         """Receive what the actions need, compute one after the other, and send what follows from them."""
         operands: list[Array | None] = []
         results: list[Array | None] = []
-        for action in step.actions:
-            with self._told(action):
-                operands.append(self._operand(action))
-        for action, array in zip(step.actions, operands, strict=True):
-            with self._told(action), region(self.comm, str(action)):
-                results.append(self._compute(action, array))
-        for action, result in zip(step.actions, results, strict=True):
-            message = sent(self.schedule, self.rank, action)
+        for self.doing in step.actions:
+            operands.append(self._operand(self.doing))
+        for self.doing, array in zip(step.actions, operands, strict=True):
+            with region(self.comm, str(self.doing)):
+                results.append(self._compute(self.doing, array))
+        for self.doing, result in zip(step.actions, results, strict=True):
+            message = sent(self.schedule, self.rank, self.doing)
             if message is not None:
-                assert result is not None, f"{action} returned nothing to send"
-                with self._told(action):
-                    self._send(message, result)
-
-    @contextmanager
-    def _told(self, action: Action) -> Any:
-        """Say of an error where in the schedule it happened."""
-        try:
-            yield
-        except Exception as error:
-            stage = self.schedule.stage_of(self.rank, action)
-            where = f"in action {action} of stage {stage} on rank {self.rank}, micro-batch {action.micro_batch}"
-            error.add_note(where)
-            raise
+                assert result is not None, f"{self.doing} returned nothing to send"
+                self._send(self.doing, message, result)
 
     def _operand(self, action: Action) -> Array | None:
         """Return the input of an F or the output gradient of a B or BW: received, or made at the ends."""
-        message = received(self.schedule, self.rank, action)
+        message = self._wants(action)
         if message is not None:
+            del self.wanted[action]
             return self._receive(action, message)
         if action.kind == "F":
             return self.inputs[action.micro_batch]
@@ -237,7 +238,7 @@ class _Worker:
 
     # --------------------------------------------------------------------------------------------- sending
 
-    def _send(self, message: Message, array: Array) -> None:
+    def _send(self, action: Action, message: Message, array: Array) -> None:
         if message.dest == self.rank:
             self.kept[message] = array
             return
@@ -245,5 +246,9 @@ class _Worker:
             array = np.ascontiguousarray(array)
         if self.blocking:
             self.comm.Send(array, dest=message.dest, tag=message.tag)
-        else:  # the request holds on to the array until it is waited for
-            self.sends[message] = self.comm.Isend(array, dest=message.dest, tag=message.tag)
+            return
+        request = self.comm.Isend(array, dest=message.dest, tag=message.tag)  # holds the array until it is waited for
+        if action.kind == "F":
+            self.sent_activations[self._key(action)] = request
+        else:
+            self.sent_gradients.append(request)

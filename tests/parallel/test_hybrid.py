@@ -63,6 +63,30 @@ def test_masks_do_not_depend_on_the_cut() -> None:
     assert ends[0].difference(cases.alone()) > 0.01  # something was dropped
 
 
+def test_masks_differ_by_step_copy_micro_batch_and_layer() -> None:
+    """What is dropped in a Sequential of dropouts, after which nothing is scaled back: the zeros tell."""
+    seen: list[tuple[float, ...]] = []
+
+    class Watched(mg.nn.Dropout):
+        """Notes its mask."""
+
+        def forward(self, x: mg.Tensor) -> mg.Tensor:
+            """Any shape."""
+            seen.append(tuple((super().forward(mg.Tensor(np.ones(40))).data == 0).astype(float)))
+            return x
+
+    def program(comm: Any) -> None:
+        rng = np.random.default_rng(0)
+        model = mg.nn.Sequential(mg.nn.Linear(3, 3, rng=rng), Watched(0.5, rng=rng), Watched(0.5, rng=rng))
+        replica = Hybrid(model, Mesh(comm, dp=2), np.zeros((1, 3), np.float32), micro_batches=2)
+        for _ in range(2):
+            replica.model.loss(np.zeros((2, 3), np.float32), np.zeros(2, int))
+
+    simulate(program, ranks=2)
+    masks = [mask for mask in seen if any(mask)]  # none are dropped while the stages learn their sizes
+    assert len(masks) == len(set(masks)) == 2 * 2 * 2 * 2
+
+
 def test_a_run_goes_on_from_a_state_of_one_process_and_back() -> None:
     """The optimizer's state and the weights pass through `whole()` and `load_state_dict` without a change."""
 

@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
-from io import StringIO
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
