@@ -18,13 +18,14 @@ def figures() -> Iterator[tuple[Path, str]]:
     import overlap
     import ring
     import ring_attention
+    import server
     import simulation
     import staleness
     import tensor_parallel
     import worlds
     import zero
 
-    for module in (graph, overlap, ring, ring_attention, simulation, staleness, tensor_parallel, worlds, zero):
+    for module in (graph, overlap, ring, ring_attention, server, simulation, staleness, tensor_parallel, worlds, zero):
         yield FOLDER / f"{module.__name__}.svg", module.draw().svg()
 
 
