@@ -433,18 +433,6 @@ def test_drawn_timeline() -> None:
         draw_spans([], tick=0)
 
 
-def test_the_documentation_shows_what_its_code_prints() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```(?:\n```text\n(.*?)```)?", page, re.DOTALL)
-    assert len(blocks) == 13
-    names: dict[str, Any] = {}
-    for code, expected in blocks:
-        with redirect_stdout(StringIO()) as printed:
-            exec(code, names)
-        if expected:  # lines may be broken where the page is too narrow
-            assert printed.getvalue().split() == expected.split()
-
-
 # ------------------------------------------------------------------------------------------------- deadlock
 
 
