@@ -5,6 +5,7 @@ Every mutant is put into a copy of the reference, as a student's function would 
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from minigrad.course import source
 from minigrad.course.checking import PASSED, Verdict, check_exercise
 from minigrad.course.mutants import Mutant, mutants_of
+from minigrad.course.process import REFERENCE
 from minigrad.course.table import EXERCISES, Exercise
 from minigrad.course.workspace import copy_packages, place
 
@@ -47,17 +49,19 @@ class Row(NamedTuple):
 def proof(exercises: Iterable[Exercise] = EXERCISES) -> list[Row]:
     """Check every mutant of some exercises, simulated only."""
     rows = []
-    for exercise in exercises:
-        for mutant in mutants_of(exercise):
-            with tempfile.TemporaryDirectory(prefix="minigrad-mutant-") as name:
-                plant(exercise, mutant, Path(name))
-                rows.append(Row(exercise, mutant, check_exercise(exercise, Path(name), mpi=False)))
+    with tempfile.TemporaryDirectory(prefix="minigrad-mutants-") as name:
+        root = Path(name)
+        copy_packages(root)
+        for exercise in exercises:
+            for mutant in mutants_of(exercise):
+                plant(exercise, mutant, root)
+                rows.append(Row(exercise, mutant, check_exercise(exercise, root, mpi=False)))
+                uproot(exercise, root)
     return rows
 
 
 def plant(exercise: Exercise, mutant: Mutant, root: Path) -> None:
-    """Write a copy of the reference with a mutant's functions in it."""
-    copy_packages(root)
+    """Put a mutant's functions into the copy of the reference below `root`."""
     donor = mutant.file.read_text(encoding="utf-8")
     for path in exercise.paths:
         file, name = place(path)
@@ -66,6 +70,13 @@ def plant(exercise: Exercise, mutant: Mutant, root: Path) -> None:
         except source.MissingFunctionError:  # a mutant need not get all functions wrong
             continue
         (root / file).write_text(text, encoding="utf-8")
+
+
+def uproot(exercise: Exercise, root: Path) -> None:
+    """Put the reference's files of an exercise back."""
+    for path in exercise.paths:
+        file, _ = place(path)
+        shutil.copyfile(REFERENCE / file, root / file)
 
 
 def page(rows: list[Row]) -> str:
