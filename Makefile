@@ -6,6 +6,8 @@ BIN := .venv/bin
 STAMPS := .venv/.installed
 # Extra arguments: make test ARGS="tests/test_cli.py -x"
 ARGS ?=
+# Processes that share the tests, a file each at a time; make test WORKERS=0 runs them one after the other, as -x wants.
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -20,13 +22,14 @@ help:
 	@echo "make bench      the benchmarks (they measure; they never fail a build)"
 	@echo "make parity     compare with PyTorch, which only this and bench install"
 	@echo "make clean      remove what the others made, but keep .venv"
-	@echo "Options: PYTHON=python3.12 (the Python that makes .venv), ARGS=... (more arguments for test)."
+	@echo "Options: PYTHON=python3.12 (the Python that makes .venv), ARGS=... (more arguments for test),"
+	@echo "WORKERS=0 (tests one after the other; otherwise as many processes as there are cores)."
 
 demo: $(STAMPS)/base
 	@$(BIN)/minigrad demo
 
 test: $(STAMPS)/test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(STAMPS)/test $(STAMPS)/dev
 	@$(BIN)/ruff check --quiet .

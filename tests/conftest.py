@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -35,6 +36,7 @@ class Tally:
         self.skipped: Counter[str] = Counter()
         self.deselected = 0
         self.mpi_runs: dict[int, int] = {}  # ranks -> tests that each of them ran
+        self.mpi_skipped: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test once, by its call."""
@@ -52,6 +54,16 @@ class Tally:
         """Tests left out by -k or -m."""
         self.deselected += len(items)
 
+    def of_worker(self) -> dict[str, object]:
+        """What a worker of `pytest -n` knows and the process that gathers its reports does not."""
+        return {"mpi_runs": self.mpi_runs, "mpi_skipped": dict(self.mpi_skipped), "deselected": self.deselected}
+
+    def add_worker(self, counts: Any) -> None:
+        """Take in what a worker knows; each of them has left out the same tests."""
+        self.mpi_runs |= counts["mpi_runs"]
+        self.mpi_skipped |= counts["mpi_skipped"]
+        self.deselected = max(self.deselected, counts["deselected"])
+
     def ran_line(self) -> str:
         """Such as `ran: 412 tests in this process, 57 under mpirun on 2, 57 on 3 ranks`."""
         line = f"ran: {self.ran} tests in this process"
@@ -65,7 +77,7 @@ class Tally:
         reasons = list(_parts_missing())
         if not self.mpi_runs:
             reasons.append("tests/mpi (tests/test_mpi_suite.py was not among the tests)")
-        for reason, count in sorted(self.skipped.items()):
+        for reason, count in sorted({**self.skipped, **self.mpi_skipped}.items()):
             if reason not in reasons:
                 reasons.append(f"{count} test{'s' * (count != 1)}: {reason}")
         if self.deselected:
@@ -80,6 +92,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Count this run's tests."""
     config.stash[TALLY] = Tally()
     config.pluginmanager.register(config.stash[TALLY], "tally")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands in its counts."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = session.config.stash[TALLY].of_worker()
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any) -> None:
+    """The process that gathers the reports takes them."""
+    if "tally" in getattr(node, "workeroutput", {}):
+        node.config.stash[TALLY].add_worker(node.workeroutput["tally"])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
