@@ -40,6 +40,11 @@ class Box(NamedTuple):
     start: float
     end: float
 
+    @property
+    def label(self) -> str:
+        """Its letters and numbers, as in the text form of a schedule."""
+        return f"{self.kind}{self.number}" + (f".{self.chunk}" if self.chunk else "")
+
 
 def pipeline_timeline(
     runs: Mapping[str, Iterable[Span]], path: str | Path | None = None, title: str | None = None
@@ -61,7 +66,7 @@ def pipeline_timeline(
     Raises:
         ValueError: there is no run, or one without a single action.
     """
-    boxes = {name: _boxes(spans) for name, spans in runs.items()}
+    boxes = {name: actions_of(spans) for name, spans in runs.items()}
     if not boxes:
         raise ValueError("runs is empty: name at least one run and give its spans")
     for name, own in boxes.items():
@@ -133,8 +138,8 @@ def pipeline_bars(
     return save(figure, path)
 
 
-def _boxes(spans: Iterable[Span]) -> list[Box]:
-    """The actions among the spans."""
+def actions_of(spans: Iterable[Span]) -> list[Box]:
+    """The actions among the spans of a run: "compute" spans with names such as "BW3.1"."""
     boxes = []
     for span in spans:
         match = _NAME.fullmatch(span.name) if span.kind == "compute" else None
