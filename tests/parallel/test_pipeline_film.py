@@ -26,7 +26,7 @@ def test_the_gif_fills_from_left_to_right(tmp_path: Path) -> None:
     with Image.open(path) as film:
         count = film.n_frames
         frames = []
-        for number in range(count):
+        for number in sorted({*range(0, count, 3), count - 1}):
             film.seek(number)
             frames.append(np.asarray(film.convert("RGB"), int))
         assert film.info["duration"] > 1000  # the end stays for a while
@@ -35,7 +35,7 @@ def test_the_gif_fills_from_left_to_right(tmp_path: Path) -> None:
     legend = yellow[0]
     assert blue == sorted(blue)
     assert yellow == sorted(yellow)
-    third = frames[count // 3 - 2]  # 12 s in all: before the fourth is over nearly all F have run, and no BW
+    third = frames[len(frames) // 3 - 1]  # 12 s in all: before the fourth is over nearly all F have run, and no BW
     assert pixels(third, BLUE) > 0.75 * blue[-1]
     assert pixels(third, YELLOW) <= 1.02 * legend < 0.1 * yellow[-1]
 
