@@ -93,6 +93,14 @@ def test_check_is_right_or_marks_the_fault(capsys: Any, tmp_path: Path) -> None:
     assert "[BW1?]" in out
 
 
+@pytest.mark.parametrize("name", ["empty.txt", "empty.csv"])
+def test_a_file_without_a_schedule(capsys: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("\n", encoding="utf-8")
+    status, out, err = pipeline(capsys, "check", str(tmp_path / name))
+    assert (status, out) == (2, "")
+    assert re.search(rf"{name}: text has no (rank|actions), must have", err)
+
+
 def test_check_reads_pytorchs_csv(capsys: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("0F0,0B0\n", encoding="utf-8")
     assert pipeline(capsys, "check", str(tmp_path / "mine.csv"))[0] == 0
