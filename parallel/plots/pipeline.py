@@ -169,7 +169,7 @@ def _draw_grid(axes: "Axes", boxes: Sequence[Box], scale: float, longest: float)
         letters = (box.end - box.start) / (LETTER * longest) - 0.25  # of the larger size, for which there is room
         size = LARGE if letters > most_letters else SMALL if letters * LARGE / SMALL > len(box.number) else 0
         if size:
-            where = {"ha": "center", "va": "center", "clip_on": True}
+            where: dict[str, Any] = {"ha": "center", "va": "center", "clip_on": True}
             axes.text((left + right) / 2, box.rank, box.number, fontsize=size, color=INK, **where)
     crowded = len(boxes) > 4000
     for (kind, is_later), corners_of_all in looks.items():
