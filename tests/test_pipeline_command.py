@@ -29,14 +29,17 @@ def test_show_draws_and_tells(capsys: Any) -> None:
     assert [row.split()[-1] for row in out.splitlines()[-4:]] == ["4", "3", "2", "1"]
 
 
-def test_show_writes_five_files_that_agree(capsys: Any, tmp_path: Path) -> None:
+ENDS = (".png", ".svg", ".gif", "-film.html", ".html", ".json", ".txt")
+
+
+def test_show_writes_files_that_agree(capsys: Any, tmp_path: Path) -> None:
     assert pipeline(capsys, "show", "1f1b", "--stages", "2", "--micro-batches", "3", "--out", str(tmp_path))[0] == 0
-    endings = {path.suffix for path in tmp_path.iterdir() if path.stem == "1f1b"}
-    assert endings == {".png", ".svg", ".html", ".json", ".txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"1f1b{end}" for end in ENDS}
     assert parse((tmp_path / "1f1b.txt").read_text()) == one_f_one_b(2, 3)
     events = json.loads((tmp_path / "1f1b.json").read_text())["traceEvents"]
     assert sum(event.get("cat") == "compute" for event in events) == 2 * 3 * 2
     assert (tmp_path / "1f1b.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "1f1b.gif").read_bytes().startswith(b"GIF89a")
 
 
 def makespan(capsys: Any, *argv: str) -> float:
@@ -90,6 +93,14 @@ def test_check_is_right_or_marks_the_fault(capsys: Any, tmp_path: Path) -> None:
     assert "[BW1?]" in out
 
 
+@pytest.mark.parametrize("name", ["empty.txt", "empty.csv"])
+def test_a_file_without_a_schedule(capsys: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("\n", encoding="utf-8")
+    status, out, err = pipeline(capsys, "check", str(tmp_path / name))
+    assert (status, out) == (2, "")
+    assert re.search(rf"{name}: text has no (rank|actions), must have", err)
+
+
 def test_check_reads_pytorchs_csv(capsys: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("0F0,0B0\n", encoding="utf-8")
     assert pipeline(capsys, "check", str(tmp_path / "mine.csv"))[0] == 0
@@ -123,6 +134,11 @@ def test_search_finds_what_fits(capsys: Any) -> None:
         (["show", "1f1b", "--slow", "9=2"], "--slow '9=2' must be a rank from 0 to 3 and its speed"),
         (["show", "1f1b", "--slow", "1=0"], "speeds[1]=0.0 must be a finite number above 0"),
         (["show", "1f1b", "--cluster", "dgx-v99"], "dgx-v100"),
+        (["show", "1f1b", "--real", "0"], "--real 0.0 must be above 0"),
+        (["show", "1f1b", "--real", "--cluster", "10gbe"], "--real runs on this machine, whose links are not those of"),
+        (["show", "1f1b", "--real", "--message-bytes", "8"], "leave out --message-bytes"),
+        (["show", "1f1b", "--real", "--stages", "64"], "--real starts a process for each of 64 ranks, must be"),
+        (["show", "1f1b", "--real", "60"], "--real 60 would take 1980 s, must be at most 120 s"),
         (["check", "nowhere.txt"], "nowhere.txt: No such file"),
         (["check", __file__], "must look like 'rank 0 stage 0"),
         (["search", "--model", "gpt5"], "--model 'gpt5' must be one of gpt2, gpt2-medium"),
@@ -142,3 +158,29 @@ def test_help_has_examples(capsys: Any, part: str) -> None:
     status, out, _ = pipeline(capsys, part, "--help")
     assert status == 0
     assert f"examples:\n  minigrad pipeline {part}" in out
+
+
+def test_show_runs_on_real_processes_beside_the_price(capsys: Any, tmp_path: Path) -> None:
+    """Two processes whose stages sleep: both in one picture, and each with a page and a trace of its own."""
+    argv = ["show", "1f1b", "--stages", "2", "--micro-batches", "3", "--real", "0.02", "--out", str(tmp_path)]
+    status, out, err = pipeline(capsys, *argv)
+    assert (status, err) == (0, "")
+    match = re.search(r"\nreal      ([\d.]+) s on 2 processes with 0.02 s for a second of the price: (\S+)%", out)
+    assert match is not None
+    assert float(match[1]) >= 0.02 * 12 * 0.99
+    assert "the same order of actions" in out
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"1f1b{end}" for end in ENDS} | {"1f1b-real.html", "1f1b-real.json"}
+    drawn = json.loads((tmp_path / "1f1b-real.json").read_text())["traceEvents"]
+    assert sum(event.get("cat") == "compute" for event in drawn) == 2 * 3 * 2
+    runs = json.loads(re.search(r"const DATA = (.*);", (tmp_path / "1f1b-film.html").read_text())[1])["runs"]  # type: ignore[index]
+    assert [run["name"] for run in runs] == ["priced", "real"]
+    assert all(len(run["actions"]) == 2 * 3 * 2 for run in runs)
+
+
+def test_a_schedule_too_long_for_a_film_has_a_picture(capsys: Any, tmp_path: Path) -> None:
+    argv = ["show", "gpipe", "--stages", "21", "--micro-batches", "96", "--out", str(tmp_path)]
+    status, out, _ = pipeline(capsys, *argv)
+    assert status == 0
+    assert "no film: with more than 4000 actions" in out
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg", ".html", ".json", ".txt"}

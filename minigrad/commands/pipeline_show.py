@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minigrad.commands.pipeline_costs import add_costs, add_shape, checked_schedule, priced
+from minigrad.commands.pipeline_files import REAL, write
+from minigrad.commands.pipeline_real import add_real, check_real, compared, real_run
 
 if TYPE_CHECKING:
-    from parallel.pipeline import Priced, Schedule
+    from parallel.pipeline import Priced
 
 HELP = """\
 Draw a pipeline schedule over time, and tell what it costs.
@@ -24,7 +24,8 @@ share of the model; where it has v chunks, each takes a v-th of them.
 EXAMPLES = """\
 examples:
   minigrad pipeline show 1f1b --stages 4 --micro-batches 8
-  minigrad pipeline show interleaved-1f1b --chunks 3 --out pictures      PNG, SVG, HTML timeline, Perfetto, text
+  minigrad pipeline show interleaved-1f1b --chunks 3 --out pictures      PNG, SVG, film, HTML timeline, Perfetto, text
+  minigrad pipeline show zb-h1 --stages 2 --real --out pictures          under mpirun too, drawn below the price
   minigrad pipeline show zb-h1 --forward 1,1,1,2 --slow 2=0.5            uneven stages, and a slow rank
   minigrad pipeline show 1f1b --cluster 10gbe --message-bytes 500000000  messages that take time
 """
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("schedule", metavar="SCHEDULE", help="as gpipe, 1f1b, zb-h1; `compare` lists them all")
     add_shape(parser)
     add_costs(parser)
-    parser.add_argument("--out", metavar="DIR", help="write pictures, timeline, trace and text to this folder")
+    add_real(parser)
+    parser.add_argument("--out", metavar="DIR", help="write pictures, film, timeline, trace and text to this folder")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ValueError: there is no such schedule, or the numbers do not fit it.
-        OSError: `out` cannot be written to.
+        OSError: `out` cannot be written to, or the run on real processes fails.
     """
     from minigrad.commands.staleness import writable_folder
 
@@ -55,9 +57,15 @@ def run(args: argparse.Namespace) -> int:
     folder = writable_folder(args.out) if args.out is not None else None
     price = priced(args, schedule)
     title = f"{args.schedule}, {args.stages} stages, {args.micro_batches} micro-batches"
-    print(f"{title}\n{grid(price)}\n{figures(price)}")
+    runs = {"priced": price.spans}
+    if args.real is not None:
+        check_real(args, schedule, price)
+    print(f"{title}\n{grid(price)}\n{figures(price)}", flush=True)
+    if args.real is not None:
+        runs[REAL] = real_run(args, schedule)
+        print(compared(price, runs[REAL], schedule.ranks, args.real))
     if folder is not None:
-        for path in write(schedule, price, folder, title):
+        for path in write(schedule, runs, folder, title):
             print(f"wrote {path}")
     return 0
 
@@ -90,22 +98,3 @@ def figures(price: Priced) -> str:
     for rank, (busy, idle, kept) in enumerate(zip(price.busy, price.idle, price.peak_in_flight, strict=True)):
         lines.append(f"{rank:<8} {time_text(busy):>9} {time_text(idle):>9} {kept:>14}")
     return "\n".join(lines)
-
-
-def write(schedule: Schedule, price: Priced, folder: Path, title: str) -> Iterator[Path]:
-    """Write the pictures, the HTML timeline, the trace and the schedule's text, and yield each file."""
-    from minigrad.trace import save_chrome_trace
-    from parallel.pipeline import to_text
-    from parallel.plots import html_timeline, pipeline_timeline
-
-    name = schedule.name or "schedule"
-    if price.makespan:
-        for ending in ("png", "svg"):
-            pipeline_timeline({title: price.spans}, folder / f"{name}.{ending}")
-            yield folder / f"{name}.{ending}"
-        html_timeline(price.spans, folder / f"{name}.html", title)
-        yield folder / f"{name}.html"
-    save_chrome_trace(price.spans, folder / f"{name}.json")
-    yield folder / f"{name}.json"
-    (folder / f"{name}.txt").write_text(to_text(schedule), encoding="utf-8")
-    yield folder / f"{name}.txt"

@@ -1,12 +1,13 @@
 """A stage that computes nothing and takes time: with it the runner tells what a schedule costs (see pricing.py)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from parallel.comm import elapse
 from parallel.comm.ghost import Ghost
+from parallel.pipeline.schedule import Overlapped, Schedule
 from parallel.pipeline.stage import Array, Sizes, Stage
 
 
@@ -88,4 +89,48 @@ class CostedStage(Stage):
         return self.message
 
     def _pass(self, kind: str, micro_batch: int) -> None:
-        elapse(self.comm, self.costs[kind] - self.hidden.get((kind, micro_batch), 0.0))
+        elapse(self.comm, self.seconds(kind, micro_batch))
+
+    def seconds(self, kind: str, micro_batch: int) -> float:
+        """What an action takes, without what is hidden behind the one that it overlaps with."""
+        return self.costs[kind] - self.hidden.get((kind, micro_batch), 0.0)
+
+
+def costed_stages(
+    comm: Any,
+    schedule: Schedule,
+    costs: Mapping[str, Sequence[float]],
+    message_bytes: int,
+    overlap_is_free: bool,
+    kind: type[CostedStage] = CostedStage,
+) -> list[CostedStage]:
+    """Make the stages that a schedule places on this rank.
+
+    Args:
+        comm: communicator of the schedule's ranks.
+        schedule: the schedule.
+        costs: of each stage of the schedule: seconds of "F", "B" and "W", and "memory", the bytes that it keeps.
+        message_bytes: size of one message between stages.
+        overlap_is_free: whether two overlapped actions take as long as the longer one, not as both.
+        kind: of the stages.
+    """
+    rank = comm.Get_rank()
+    hidden = _hidden_seconds(schedule, rank, costs) if overlap_is_free else {}
+    stages = []
+    for chunk, stage in enumerate(schedule.placement[rank]):
+        f, b, w, kept = (costs[cost][stage] for cost in ("F", "B", "W", "memory"))
+        stages.append(kind(comm, f, b, w, message_bytes, kept, hidden.get(chunk)))
+    return stages
+
+
+def _hidden_seconds(
+    schedule: Schedule, rank: int, costs: Mapping[str, Sequence[float]]
+) -> dict[int, dict[tuple[str, int], float]]:
+    """Seconds that the second actions of this rank's pairs do not take: the shorter of both, for each chunk."""
+    hidden: dict[int, dict[tuple[str, int], float]] = {}
+    for step in schedule.steps[rank]:
+        if isinstance(step, Overlapped):
+            both = [sum(costs[kind][schedule.stage_of(rank, a)] for kind in a.kind) for a in step.actions]
+            second = step.second
+            hidden.setdefault(second.chunk, {})[second.kind, second.micro_batch] = min(both)
+    return hidden

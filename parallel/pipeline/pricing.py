@@ -1,6 +1,6 @@
 """What a schedule costs on a cluster: time, bubble, idle ranks, memory. It is run, with stages that only take time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,9 @@ import numpy as np
 from minigrad.trace import Span
 from parallel.cluster import Cluster
 from parallel.pipeline.checker import check
-from parallel.pipeline.costed_stage import CostedStage, Level
+from parallel.pipeline.costed_stage import Level, costed_stages
 from parallel.pipeline.runner import run
-from parallel.pipeline.schedule import Overlapped, Schedule
+from parallel.pipeline.schedule import Schedule
 from parallel.pipeline.timing import Cost, each_stage
 from parallel.pipeline.versions import kept_versions
 
@@ -120,20 +120,16 @@ def price(
         raise ValueError(f"message_bytes={message_bytes} must be at least 0")
     if cluster is not None and cluster.failures:
         raise ValueError(f"cluster: rank {min(cluster.failures)} fails, must have no failures: no batch would end")
-    costs = {"F": forward, "B": backward_input, "W": backward_weight, "memory": activation_bytes}
-    names = ("forward", "backward_input", "backward_weight", "activation_bytes")
     stage_costs = {
-        kind: each_stage(name, cost, schedule.stages) for name, (kind, cost) in zip(names, costs.items(), strict=True)
+        "F": each_stage("forward", forward, schedule.stages),
+        "B": each_stage("backward_input", backward_input, schedule.stages),
+        "W": each_stage("backward_weight", backward_weight, schedule.stages),
+        "memory": each_stage("activation_bytes", activation_bytes, schedule.stages),
     }
     weights = each_stage("weight_bytes", weight_bytes, schedule.stages)
 
     def program(comm: Any) -> list[list[Level]]:
-        rank = comm.Get_rank()
-        hidden = _hidden_seconds(schedule, rank, stage_costs) if overlap_is_free else {}
-        stages = []
-        for chunk, stage in enumerate(schedule.placement[rank]):
-            f, b, w, kept = (stage_costs[kind][stage] for kind in ("F", "B", "W", "memory"))
-            stages.append(CostedStage(comm, f, b, w, message_bytes, kept, hidden.get(chunk)))
+        stages = costed_stages(comm, schedule, stage_costs, message_bytes, overlap_is_free)
         batch = np.zeros(schedule.micro_batches)
         run(comm, schedule, stages, batch, batch, checked=True)
         return [stage.levels for stage in stages]
@@ -141,19 +137,6 @@ def price(
     free = Cluster(alpha=0.0, beta=0.0)
     simulation = simulate(program, ranks=schedule.ranks, cluster=free if cluster is None else cluster)
     return _priced(schedule, simulation, weights)
-
-
-def _hidden_seconds(
-    schedule: Schedule, rank: int, costs: Mapping[str, Sequence[float]]
-) -> dict[int, dict[tuple[str, int], float]]:
-    """Seconds that the second actions of this rank's pairs do not take: the shorter of both, for each chunk."""
-    hidden: dict[int, dict[tuple[str, int], float]] = {}
-    for step in schedule.steps[rank]:
-        if isinstance(step, Overlapped):
-            both = [sum(costs[kind][schedule.stage_of(rank, a)] for kind in a.kind) for a in step.actions]
-            second = step.second
-            hidden.setdefault(second.chunk, {})[second.kind, second.micro_batch] = min(both)
-    return hidden
 
 
 def _priced(schedule: Schedule, simulation: "Simulation", weights: Sequence[float]) -> Priced:

@@ -47,7 +47,7 @@ def from_pytorch_csv(text: str, name: str = "") -> Schedule:
         The schedule; the chunks of a rank are its stages in ascending order.
 
     Raises:
-        ValueError: a cell that is not of this form, with the numbers of its line and cell.
+        ValueError: a cell that is not of this form, with the numbers of its line and cell; or nothing at all.
 
     Source: PyTorch 2.9, torch/distributed/pipelining/schedules.py.
 
@@ -59,6 +59,8 @@ def from_pytorch_csv(text: str, name: str = "") -> Schedule:
         [_read_cell(cell.strip(), line, column) for column, cell in enumerate(row, start=1) if _computes(cell.strip())]
         for line, row in enumerate(csv.reader(io.StringIO(text)), start=1)
     ]
+    if not any(lines):
+        raise ValueError("text has no actions, must have cells such as '2F0', a line for each rank")
     placement = tuple(tuple(sorted({read.stage for cell in row for read in cell})) for row in lines)
     split = {(read.stage, read.micro_batch) for row in lines for cell in row for read in cell if read.kind == "W"}
     steps = tuple(

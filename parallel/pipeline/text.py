@@ -39,7 +39,7 @@ def parse(text: str, name: str = "") -> Schedule:
         name: what to call the schedule.
 
     Raises:
-        ValueError: a line or an action that is not of this form, with the number of the line.
+        ValueError: a line or an action that is not of this form, with the number of the line; or nothing at all.
 
     >>> parse("rank 0 stage 0: F0 F1&BW0 BW1").steps[0][1].actions
     (Action(kind='F', micro_batch=1, chunk=0), Action(kind='BW', micro_batch=0, chunk=0))
@@ -61,6 +61,8 @@ def parse(text: str, name: str = "") -> Schedule:
             raise ValueError(f"line {number}: rank={match['rank']} must be {len(steps)}, ranks count from 0")
         placement.append(tuple(int(stage) for stage in match["stages"].split(",")))
         steps.append(tuple(_parse_step(word, number) for word in match["steps"].split()))
+    if not steps:
+        raise ValueError("text has no rank, must have lines such as 'rank 0 stage 0: F0 F1 BW0 BW1'")
     return Schedule(tuple(steps), tuple(placement), name, weights, update_every)
 
 

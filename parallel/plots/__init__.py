@@ -8,6 +8,7 @@ from parallel.plots.animation import message_animation
 from parallel.plots.crossover import crossover_plot, crossovers
 from parallel.plots.matrix import CommunicationMatrix, communication_heat_map, communication_matrix
 from parallel.plots.pipeline import pipeline_bars, pipeline_timeline
+from parallel.plots.pipeline_film import pipeline_animation
 from parallel.plots.scaling import scaling_plot
 from parallel.plots.timeline import message_timeline
 from parallel.plots.timeline_page import html_timeline
@@ -23,6 +24,7 @@ __all__ = [
     "html_timeline",
     "message_animation",
     "message_timeline",
+    "pipeline_animation",
     "pipeline_bars",
     "pipeline_timeline",
     "scaling_plot",

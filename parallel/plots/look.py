@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 INK, FAINT, GRID = "#222222", "#767676", "#e4e4e4"
 COLOURS = {"wait": "#e6e6e6", "send": "#eda63a", "recv": "#4db597", "collective": "#d39bc0"}
+ACTION_COLOURS = {"F": "#8ec9ef", "B": "#e6a07c", "W": "#b9dcb0", "BW": "#f3e27d"}  # of a pipeline
 COMPUTE_COLOURS = ("#8ec9ef", "#f3e27d", "#e6a07c", "#8aa5dc", "#b9dcb0", "#cdb8a3")
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -65,13 +66,11 @@ def category(span: Span) -> str:
 
 def category_colours(spans: Iterable[Span]) -> dict[str, str]:
     """A colour for each category, in the order in which they appear in time."""
-    fresh = cycle(COMPUTE_COLOURS)
-    colours: dict[str, str] = {}
-    for span in sorted(spans, key=lambda span: span.start):
-        name = category(span)
-        if name not in colours:
-            colours[name] = COLOURS.get(name) or next(fresh)
-    return colours
+    names = list(dict.fromkeys(category(span) for span in sorted(spans, key=lambda span: span.start)))
+    fixed = {name: colour for name, colour in (COLOURS | ACTION_COLOURS).items() if name in names}
+    free = [colour for colour in COMPUTE_COLOURS if colour not in fixed.values()]
+    fresh = cycle(free or COMPUTE_COLOURS)
+    return {name: fixed.get(name) or next(fresh) for name in names}
 
 
 def new_figure(width: float, height: float) -> "Figure":

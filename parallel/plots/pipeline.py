@@ -1,23 +1,24 @@
 """A pipeline's run as a grid of its actions over time, with what every rank keeps drawn below."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minigrad.trace import Span
-from parallel.plots.look import GRID, INK, LINES, new_figure, plain_axes, save, time_unit
+from parallel.plots.look import ACTION_COLOURS, GRID, INK, LINES, new_figure, plain_axes, save, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-KIND_COLOURS = {"F": "#8ec9ef", "B": "#e6a07c", "W": "#b9dcb0", "BW": "#f3e27d"}
 KIND_WORDS = {"F": "F, forward", "B": "B, to the input", "W": "W, to the weights", "BW": "BW, both"}
 LATER_CHUNK = 0.55  # opacity of all chunks but the first: the same hue, lighter
-LETTER = 0.0065  # width of a letter, as a part of the picture's
-MOST_LINES = 8  # ranks whose memory is drawn; of more, the first and last and some between
+LETTER = 0.0065  # width of a letter of the larger size, as a part of the picture's
+LARGE, SMALL = 7, 5  # sizes of letters, in points
+MOST_LINES = len(LINES)  # ranks whose memory is drawn, each in its colour; of more, the first and last and some between
+SAME = 1e-9  # as a part of the makespan: what lies closer is one moment
 _NAME = re.compile(r"(BW|F|B|W)(\d+)(?:\.(\d+))?")
 
 
@@ -40,6 +41,11 @@ class Box(NamedTuple):
     start: float
     end: float
 
+    @property
+    def label(self) -> str:
+        """Its letters and numbers, as in the text form of a schedule."""
+        return f"{self.kind}{self.number}" + (f".{self.chunk}" if self.chunk else "")
+
 
 def pipeline_timeline(
     runs: Mapping[str, Iterable[Span]], path: str | Path | None = None, title: str | None = None
@@ -61,7 +67,7 @@ def pipeline_timeline(
     Raises:
         ValueError: there is no run, or one without a single action.
     """
-    boxes = {name: _boxes(spans) for name, spans in runs.items()}
+    boxes = {name: actions_of(spans) for name, spans in runs.items()}
     if not boxes:
         raise ValueError("runs is empty: name at least one run and give its spans")
     for name, own in boxes.items():
@@ -112,8 +118,9 @@ def pipeline_bars(
     places, names = range(len(bubbles)), list(bubbles)
     left.barh(places, [100 * bubbles[name] for name in names], color=LINES[0], height=0.7)
     right.barh(places, [max(memory[name]) for name in names], color=LINES[2], height=0.7)
-    emptiest = [min(memory[name]) for name in names]
-    right.vlines(emptiest, [y - 0.35 for y in places], [y + 0.35 for y in places], color="white", linewidth=2)
+    uneven = {y: min(memory[name]) for y, name in enumerate(names) if min(memory[name]) < max(memory[name])}
+    feet, heads = [y - 0.35 for y in uneven], [y + 0.35 for y in uneven]
+    right.vlines(list(uneven.values()), feet, heads, color="white", linewidth=2)
     for axes, values, form in (
         (left, [100 * bubbles[name] for name in names], "{:.1f} %"),
         (right, [max(memory[name]) for name in names], "{:.3g}"),
@@ -127,14 +134,14 @@ def pipeline_bars(
     left.set_yticks(list(places), names)
     left.invert_yaxis()
     left.set_title("bubble, of the total time (%)", fontsize=10, color=INK)
-    right.set_title(f"kept on the fullest rank ({unit}); white: on the emptiest", fontsize=10, color=INK)
+    right.set_title(f"kept on the fullest rank ({unit}; white: the emptiest)", fontsize=10, color=INK)
     if title:
         figure.suptitle(title, color=INK)
     return save(figure, path)
 
 
-def _boxes(spans: Iterable[Span]) -> list[Box]:
-    """The actions among the spans."""
+def actions_of(spans: Iterable[Span]) -> list[Box]:
+    """The actions among the spans of a run: "compute" spans with names such as "BW3.1"."""
     boxes = []
     for span in spans:
         match = _NAME.fullmatch(span.name) if span.kind == "compute" else None
@@ -153,17 +160,20 @@ def _draw_grid(axes: "Axes", boxes: Sequence[Box], scale: float, longest: float)
     ranks, makespan = _ranks(boxes), max(box.end for box in boxes)
     idle: dict[str, Any] = {"facecolor": "white", "edgecolor": "#b5b5b5", "hatch": "////", "linewidth": 0}
     axes.barh(range(ranks), [makespan / scale] * ranks, height=0.84, zorder=0, **idle)
+    most_letters = max(len(box.number) for box in boxes)
     looks: dict[tuple[str, bool], list[list[tuple[float, float]]]] = {}
     for box in boxes:
         left, right, top, bottom = box.start / scale, box.end / scale, box.rank - 0.42, box.rank + 0.42
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         looks.setdefault((box.kind, box.chunk > 0), []).append(corners)
-        if box.end - box.start > LETTER * (len(box.number) + 0.5) * longest:
-            middle = (left + right) / 2
-            axes.text(middle, box.rank, box.number, ha="center", va="center", fontsize=7, color=INK, clip_on=True)
+        letters = (box.end - box.start) / (LETTER * longest) - 0.25  # of the larger size, for which there is room
+        size = LARGE if letters > most_letters else SMALL if letters * LARGE / SMALL > len(box.number) else 0
+        if size:
+            where: dict[str, Any] = {"ha": "center", "va": "center", "clip_on": True}
+            axes.text((left + right) / 2, box.rank, box.number, fontsize=size, color=INK, **where)
     crowded = len(boxes) > 4000
     for (kind, is_later), corners_of_all in looks.items():
-        face = _paler(KIND_COLOURS[kind]) if is_later else KIND_COLOURS[kind]
+        face = _paler(ACTION_COLOURS[kind]) if is_later else ACTION_COLOURS[kind]
         line = 0.0 if crowded else 0.7
         axes.add_collection(PolyCollection(corners_of_all, facecolors=face, edgecolors=INK, linewidths=line, zorder=2))
     axes.set_ylim(ranks - 0.45, -0.55)
@@ -182,35 +192,46 @@ def _draw_kept(axes: "Axes", boxes: Sequence[Box], scale: float) -> None:
     """Draw the number of micro-batches in flight of each rank as steps."""
     from matplotlib.ticker import MaxNLocator
 
-    ranks, makespan = _ranks(boxes), max(box.end for box in boxes)
-    every = 1 + (ranks - 1) // MOST_LINES
-    for i, rank in enumerate(sorted({*range(0, ranks, every), ranks - 1})):
-        changes: Counter[float] = Counter()  # one freed and one begun at the same moment are no dip
-        for box in boxes:
-            if box.rank == rank and box.kind == "F":
-                changes[box.start] += 1
-            elif box.rank == rank and "W" in box.kind:
-                changes[box.end] -= 1
-        times, levels = [0.0], [0]
-        for time, change in sorted(changes.items()):
-            times.append(time / scale)
-            levels.append(levels[-1] + change)
-        look: dict[str, Any] = {"color": LINES[i % len(LINES)], "linewidth": 1.4, "alpha": 0.9}
-        axes.step([*times, makespan / scale], [*levels, levels[-1]], where="post", label=f"rank {rank}", **look)
+    makespan, drawn = max(box.end for box in boxes), _drawn_ranks(_ranks(boxes))
+    for i, rank in enumerate(drawn):
+        times, levels = _kept([box for box in boxes if box.rank == rank], makespan)
+        # Lines that lie on each other can all be seen: the first is the widest.
+        look: dict[str, Any] = {"color": LINES[i], "linewidth": 1.2 + 1.8 * (1 - (i + 1) / len(drawn))}
+        seconds = [time / scale for time in [*times, makespan]]
+        axes.step(seconds, [*levels, levels[-1]], where="post", label=f"rank {rank}", **look)
     axes.set_ylabel("kept", fontsize=8, color=INK)
     axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.grid(color=GRID)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.08), frameon=False, fontsize=7, ncols=1 + ranks // 5)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.08), frameon=False, fontsize=7, ncols=1 + len(drawn) // 5)
     plain_axes(axes)
+
+
+def _drawn_ranks(ranks: int) -> list[int]:
+    """The ranks whose memory is drawn."""
+    every = 1 if ranks <= MOST_LINES else ceil(ranks / (MOST_LINES - 1))
+    return sorted({*range(0, ranks, every), ranks - 1})
+
+
+def _kept(boxes: Sequence[Box], makespan: float) -> tuple[list[float], list[int]]:
+    """How many micro-batches are in flight on one rank: times, and the number from each of them on."""
+    changes = [(box.start, 1) for box in boxes if box.kind == "F"]
+    changes += [(box.end, -1) for box in boxes if "W" in box.kind]
+    times, levels = [0.0], [0]
+    for time, change in sorted(changes):
+        if time - times[-1] > SAME * makespan:  # one freed and one begun at the same moment are no dip
+            times.append(time)
+            levels.append(levels[-1])
+        levels[-1] += change
+    return times, levels
 
 
 def _legend(axes: "Axes", boxes: Sequence[Box]) -> None:
     from matplotlib.patches import Patch
 
     kinds = {box.kind for box in boxes}
-    handles = [Patch(facecolor=KIND_COLOURS[kind], edgecolor=INK, label=KIND_WORDS[kind])
-               for kind in KIND_COLOURS if kind in kinds]  # fmt: skip
+    handles = [Patch(facecolor=ACTION_COLOURS[kind], edgecolor=INK, label=KIND_WORDS[kind])
+               for kind in ACTION_COLOURS if kind in kinds]  # fmt: skip
     if any(box.chunk for box in boxes):
         handles.append(Patch(facecolor="#eeeeee", edgecolor=INK, label="paler: later chunk"))
     handles.append(Patch(facecolor="white", edgecolor="#b5b5b5", hatch="////", label="idle"))

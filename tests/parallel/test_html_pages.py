@@ -15,7 +15,8 @@ import pytest
 
 from minigrad.trace import Span
 from parallel import Cluster, elapse, ring_all_reduce, simulate, spawn
-from parallel.plots import html_timeline, message_animation
+from parallel.pipeline import gpipe, price
+from parallel.plots import html_timeline, message_animation, pipeline_animation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (pages are not tried out)")
@@ -219,3 +220,36 @@ def test_the_film_steps_plays_and_ends(tmp_path):
     assert seen["none"] == 0
     assert seen["playing"] == "pause"
     assert seen["again"] == 0
+
+
+@needs_chromium
+def test_the_film_of_a_pipeline_hides_the_future_and_says_who_does_what(tmp_path):
+    path = tmp_path / "film.html"
+    pipeline_animation({"gpipe": price(gpipe(2, 2)).spans}, path, "two ranks")
+    script = """
+      const does = row => row.innerText.split(/\\s+/).slice(2).join(" ");
+      const table = () => [...document.querySelectorAll("#now tr")].map(does);
+      const covered = () => veils.map(({veil, left, right}) => Number(veil.getAttribute("width")) / (right - left));
+      const state = () => [document.getElementById("state").textContent, ...table()];
+      seen.title = document.title; seen.start = state(); seen.all = covered();
+      document.getElementById("on").click(); seen.one = state();
+      document.getElementById("on").click(); seen.two = state();
+      document.getElementById("back").click(); seen.back = state();
+      slider.value = 3.5; slider.dispatchEvent(new Event("input")); seen.slid = state();
+      document.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"})); seen.key = state()[0];
+      show(4.5); seen.half = covered();
+      for (let n = 0; n < 30; n++) document.getElementById("on").click();
+      seen.end = state(); seen.none = covered();
+    """
+    seen = act(path, script, tmp_path)
+    assert seen["title"] == "two ranks"
+    assert seen["start"] == ["t = 0 s of 9 s", "F0 1", "idle 0"]
+    assert seen["one"] == ["t = 1 s of 9 s", "F1 2", "F0 1"]
+    assert seen["two"] == ["t = 2 s of 9 s", "idle 2", "F1 2"]
+    assert seen["back"] == seen["one"]
+    assert seen["slid"] == ["t = 3.5 s of 9 s", "idle 2", "BW0 2"]
+    assert seen["key"] == "t = 5 s of 9 s"
+    assert seen["end"] == ["t = 9 s of 9 s", "idle 0", "idle 0"]
+    assert seen["all"] == [1, 1]
+    assert seen["half"] == pytest.approx([0.5, 0.5])
+    assert seen["none"] == [0, 0]

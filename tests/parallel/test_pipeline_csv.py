@@ -70,7 +70,7 @@ def test_pairs_and_chunks() -> None:
         ("0F0\n\nF0", "line 3, cell 1: 'F0' must look like"),
         ("(0F0;)OVERLAP_F_B", "line 1, cell 1: '(0F0;)OVERLAP_F_B' must look like"),
         ("1F0,1B0", "placement holds stages [1], must be 0, 1, 2, ... without a gap"),
-        ("", "placement holds stages []"),
+        ("", "text has no actions, must have cells such as"),
     ],
 )
 def test_text_that_is_no_schedule(text: str, sentence: str) -> None:

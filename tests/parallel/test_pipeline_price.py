@@ -27,6 +27,7 @@ from parallel.pipeline import (
     times,
 )
 from parallel.plots import pipeline_bars, pipeline_timeline
+from parallel.plots.look import ACTION_COLOURS, category_colours
 
 VIRTUAL_TIME = 1e-12  # row `virtual-time` of docs/conventions.md
 
@@ -78,11 +79,6 @@ def test_latency_bandwidth_and_a_slow_rank() -> None:
     priced = price(one_f_one_b(3, 5), cluster=slow)
     assert priced.busy == (15, 30, 15)
     assert priced.makespan == times(one_f_one_b(3, 5), [1, 2, 1], [1, 2, 1], [1, 2, 1]).makespan
-
-
-def test_a_large_price_is_the_formula() -> None:
-    """64 stages and 512 micro-batches."""
-    assert price(one_f_one_b(64, 512)).makespan == (512 + 64 - 1) * 3
 
 
 def test_messages_are_ghosts() -> None:
@@ -190,3 +186,22 @@ def test_pictures_of_nothing() -> None:
         pipeline_timeline({"x": [Span(0, 0, "Send", 0.0, 1.0, "send")]})
     with pytest.raises(ValueError, match="must be of the schedules of bubbles"):
         pipeline_bars({"a": 0.5}, {"b": [1]})
+
+
+def test_lines_of_memory_have_no_dips_by_rounding_and_each_its_colour() -> None:
+    """0.1 + 0.2 is not 0.3: an action may begin a rounding error after the one before has ended."""
+    figure = pipeline_timeline({"many": price(one_f_one_b(16, 32), 0.0012, 0.001, 0.001).spans})
+    lines = figure.axes[1].lines
+    assert len({line.get_color() for line in lines}) == len(lines) == 6
+    for line in lines:
+        levels = list(line.get_ydata())
+        top = levels.index(max(levels))
+        assert levels[:top] == sorted(levels[:top])
+        assert levels[top:] == sorted(levels[top:], reverse=True)
+
+
+def test_actions_have_the_same_colours_in_all_pictures() -> None:
+    """Also where others come first: the timeline with messages gives colours in the order of time."""
+    spans = [Span(0, 0, name, at, at + 1, "compute") for at, name in enumerate(("load", "W0", "BW1", "B0", "F3"))]
+    assert ACTION_COLOURS.items() <= category_colours(spans).items()
+    assert len(set(category_colours(spans).values())) == 5

@@ -249,7 +249,7 @@ def test_wrong_schedules(text: str, sentence: str) -> None:
         ("rank 0 stage 0: F0 BW", "line 1: action 'BW' must be one of F, B, W, BW"),
         ("rank 0 stage 1: F0 BW0", "placement holds stages [1], must be 0, 1, 2, ... without a gap"),
         ("rank 0 stage 0: F0.1 BW0", "chunk=1 of rank 0 must be less than the number of its stages, 1"),
-        ("", "placement holds stages []"),
+        ("", "text has no rank, must have lines such as"),
     ],
 )
 def test_text_that_is_no_schedule(text: str, sentence: str) -> None:

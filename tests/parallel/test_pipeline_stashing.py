@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from programs import pipeline_cases as cases
+from programs.quadratic_pipeline import measured_limit
 
 import minigrad as mg
 from minigrad import optim
 from minigrad.nn import functional as F
 from parallel import simulate
 from parallel.pipeline import (
-    ModuleStage,
-    Schedule,
-    Sizes,
     cut_model,
     gpipe,
     kept_versions,
@@ -125,53 +123,11 @@ def test_only_with_stashing_a_gradient_is_that_of_a_function(stashing: bool) -> 
 # --------------------------------------------------------------------------------------------- stability
 
 
-class Quadratic(mg.nn.Module):
-    """x + w^2 / 2: stages of these in a row have the loss sum of w^2 / 2, and the gradient of each w is w."""
-
-    def __init__(self) -> None:
-        self.w = mg.nn.Parameter(np.ones(1))
-
-    def forward(self, x: mg.Tensor) -> mg.Tensor:
-        """(1,) to (1,)."""
-        return x + self.w * self.w * 0.5
-
-
-def growth(schedule: Schedule, lr: float) -> float:
-    """Logarithm of the factor by which the weight of stage 0 grows in an update, from a run of the pipeline."""
-    last = schedule.stages - 1
-    weights: list[float] = []
-
-    class Recorded(optim.SGD):
-        """Notes the weight after each update."""
-
-        def step(self) -> None:
-            super().step()
-            weights.append(float(self.params[0].data[0]))
-
-    def program(comm: Any) -> None:
-        number = comm.Get_rank()
-        loss = (lambda x, targets: x.sum()) if number == last else None
-        stage = ModuleStage(Quadratic(), Sizes((1,), np.dtype(float)), loss, is_first=number == 0)
-        kind = Recorded if number == 0 else optim.SGD
-        zeros = [np.zeros(1)] * schedule.micro_batches
-        run(comm, schedule, [StashedStage(stage, number, schedule, lambda w: kind(w, lr=lr))], zeros, zeros)
-
-    simulate(program, ranks=schedule.ranks, trace=False)
-    # At the limit the weight is an oscillation of this angle; this square of its amplitude does not oscillate.
-    w, angle = np.array(weights)[len(weights) // 3 :], pi / (2 * last + 1)
-    envelope = w[1:] ** 2 - 2 * np.cos(angle) * w[1:] * w[:-1] + w[:-1] ** 2
-    return float(np.polyfit(np.arange(len(envelope)), np.log(envelope), 1)[0] / 2)
-
-
 @pytest.mark.parametrize("stages", [2, 3, 4])
 def test_stability_limit_with_vertical_sync(stages: int) -> None:
     """All weights are n - 1 versions old, so the limit is that of a delay of n - 1: 2 sin(pi / (4 (n - 1) + 2))."""
     limit = 2 * sin(pi / (4 * (stages - 1) + 2))
-    schedule = pipedream(stages, 300, vertical_sync=True)
-    low, high = growth(schedule, 0.999 * limit), growth(schedule, 1.001 * limit)
-    assert low < 0 < high
-    measured = limit * (0.999 + 0.002 * low / (low - high))
-    assert measured == pytest.approx(limit, abs=BOUNDARY)
+    assert measured_limit(stages, 0.999 * limit, 1.001 * limit) == pytest.approx(limit, abs=BOUNDARY)
 
 
 # ---------------------------------------------------------------------------------------------- bad input
