@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs.served_digits import CONFIG, POLICIES, train_digits
+from programs.served_digits import POLICIES, train_digits, updates_of
 from programs.three_ways import differences
 from threadpoolctl import threadpool_limits
 
@@ -132,7 +132,7 @@ def test_the_digits_are_learnt_with_stragglers(policy: str) -> None:
     with threadpool_limits(limits=1):
         accuracy, service = simulate(learn, 4, cluster, trace=False).results[0]
     assert accuracy >= 0.95
-    assert service.updates == CONFIG.steps
+    assert service.updates == updates_of(policy)
     if policy == "ssp":
         assert clock_spread(service.pushes) <= 2
 
