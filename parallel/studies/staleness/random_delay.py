@@ -164,7 +164,7 @@ def mean_boundary(probabilities: ArrayLike, momentum: float = 0.0) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):  # a law whose mean gradient vanishes at some angle
         angles = np.linspace(0, np.pi, ANGLES_PER_DELAY * (len(law) + 1) + 1)[1:-1]
         imaginary = crossing(angles).imag
-        found = [2 * (1 + m) / np.polynomial.polynomial.polyval(-1.0, law)]  # z = -1, in real numbers
+        found = [float(2 * (1 + m) / np.polynomial.polynomial.polyval(-1.0, law))]  # z = -1, in real numbers
         for left in np.flatnonzero(imaginary[:-1] * imaginary[1:] <= 0):
             rising = bool(imaginary[left] < imaginary[left + 1])
             angle = _zero(lambda x: crossing(x).imag, angles[left], angles[left + 1], rising)
