@@ -73,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
     """
     from threadpoolctl import threadpool_limits
 
+    from minigrad.serialize import write_atomically
     from parallel.studies.staleness import pictures
+    from parallel.studies.staleness.page import page
 
     names = pictures.chosen(args.pictures)
     settings = pictures.Settings(
@@ -91,10 +93,8 @@ def run(args: argparse.Namespace) -> int:
     for name, result in results.items():
         for path in pictures.write(name, result, out):
             print(f"wrote {path}")
-    from parallel.studies.staleness.page import page
-
     path = out / "staleness.html"
-    path.write_text(page(names, out), encoding="utf-8")
+    write_atomically(path, page(names, out).encode())
     print(f"wrote {path}")
     return 0
 

@@ -51,6 +51,8 @@ class Policy:
     def start(self, workers: tuple[int, ...]) -> None:
         """Begin with these workers."""
         self.clocks = dict.fromkeys(workers, 0)
+        self.least = 0
+        self.last_seen_there: list[int] = []
 
     def arrived(self, arrival: Arrival) -> list[Batch]:
         """Take a gradient; returns the batches that are to be applied now, one after the other."""
@@ -75,9 +77,24 @@ class Policy:
         return False
 
     @property
+    def gate(self) -> int:
+        """Another number whenever somebody who had to wait may perhaps read: until then nobody need ask again."""
+        return 0
+
+    @property
     def slowest(self) -> int:
-        """The least number of gradients that any living worker has pushed."""
-        return min(self.clocks.values(), default=0)
+        """The least number of gradients that any living worker has pushed.
+
+        Asked for each gradient, so all clocks are looked at only once for each value it takes: no clock runs back, and
+        while one of those that were seen at the least is there still, it is the least.
+        """
+        there = self.last_seen_there
+        while there and self.clocks.get(there[-1]) != self.least:
+            there.pop()
+        if not there:
+            self.least = min(self.clocks.values(), default=0)
+            there += [worker for worker, clock in self.clocks.items() if clock == self.least]
+        return self.least
 
 
 class Asynchronous(Policy):
@@ -142,6 +159,11 @@ class Synchronous(Policy):
         self.reads[worker] = self.round
         return True
 
+    @property
+    def gate(self) -> int:
+        """All wait for the end of the round."""
+        return self.round
+
     def gone(self, worker: int) -> list[Batch]:
         """Go on with the others."""
         super().gone(worker)
@@ -174,6 +196,7 @@ class Window(Policy):
             raise ValueError(f"seconds={seconds!r} of a window must be above 0 and finite")
         self.seconds: float = seconds
         self.waiting: Batch = []
+        self.windows = 0  # that are over
 
     def arrived(self, arrival: Arrival) -> list[Batch]:
         """Keep it until the window is over."""
@@ -186,6 +209,11 @@ class Window(Policy):
         return all(arrival.worker != worker for arrival in self.waiting)
 
     @property
+    def gate(self) -> int:
+        """All wait for the end of a window."""
+        return self.windows
+
+    @property
     def window_is_open(self) -> bool:
         """From the first gradient to the end of its window."""
         return bool(self.waiting)
@@ -193,6 +221,7 @@ class Window(Policy):
     def window_over(self) -> list[Batch]:
         """Apply what has come."""
         batch, self.waiting = self.waiting, []
+        self.windows += 1
         return [in_rank_order(batch)] if batch else []
 
 
@@ -201,10 +230,10 @@ class StaleSynchronous(Policy):
 
     A clock is one gradient of a worker. A worker that has completed c clocks may read as long as the slowest has
     completed c - s, so it sees every update of the clocks before c - s, and perhaps later ones. s = 0 makes all wait
-    for all; a very large s is the asynchronous run.
+    for all; s infinite is the asynchronous run.
 
     Args:
-        bound: s, a whole number of at least 0.
+        bound: s, a whole number of at least 0, or math.inf.
         buffered: Keep gradients until all workers have completed their clock, and apply the mean of a clock, in the
             order of the ranks, as one update. With s = 0 this is synchronous SGD bit for bit. Applied on arrival (the
             default) it cannot be: there each gradient is an update of its own, and the later ones of a clock were
@@ -216,10 +245,10 @@ class StaleSynchronous(Policy):
     Source: Ho and others, "More effective distributed ML via a stale synchronous parallel parameter server", 2013.
     """
 
-    def __init__(self, bound: int, buffered: bool = False):
-        if isinstance(bound, bool) or not isinstance(bound, int | np.integer) or bound < 0:
-            raise ValueError(f"bound={bound!r} must be a whole number of at least 0")
-        self.bound = int(bound)
+    def __init__(self, bound: float, buffered: bool = False):
+        if bound != inf and (isinstance(bound, bool) or not isinstance(bound, int | np.integer) or bound < 0):
+            raise ValueError(f"bound={bound!r} must be a whole number of at least 0, or math.inf")
+        self.bound = bound
         self.buffered = buffered
         self.waiting: dict[int, Batch] = {}  # by clock
         self.applied = 0  # clocks, where they are buffered
@@ -235,6 +264,11 @@ class StaleSynchronous(Policy):
     def may_read(self, worker: int) -> bool:
         """While it is at most `bound` ahead."""
         return self.clocks[worker] - self.slowest <= self.bound
+
+    @property
+    def gate(self) -> int:
+        """All wait for the slowest."""
+        return self.slowest
 
     def gone(self, worker: int) -> list[Batch]:
         """Do not wait for it."""

@@ -84,7 +84,9 @@ class Serving:
         self.comm, self.parameters, self.apply, self.policy, self.updates = comm, parameters, apply, policy, updates
         self.service = Service()
         self.active = set(workers)
-        self.idle: list[int] = []  # workers that wait for an answer, in the order of coming
+        self.came: list[int] = []  # workers that have not been looked at yet, in the order of coming
+        self.idle: list[int] = []  # those that may not read yet, in the same order
+        self.gate = (policy.gate, False)  # as it was when those were told to wait
         self.version_read: dict[int, int] = {}
         self.slowest_read: dict[int, int] = {}
         self.gradient = np.empty_like(parameters, order="C")
@@ -118,7 +120,7 @@ class Serving:
         if tag == LOST:
             self._lose({worker})
             return
-        self.idle.append(worker)
+        self.came.append(worker)
         if tag == PUSH:
             self._take(worker)
 
@@ -159,11 +161,18 @@ class Serving:
         lost = -1
         while lost < len(self.service.lost):
             lost = len(self.service.lost)
-            waiting, self.idle = self.idle, []
-            for worker in waiting:
+            for worker in self._to_look_at():
                 self._lose(self.lost_ranks())  # an answer to a dead worker would never be received
                 if worker in self.active:
                     self._answer_one(worker)
+
+    def _to_look_at(self) -> list[int]:
+        """Who may perhaps be answered: whoever has just come, and if the gate has moved those who wait at it."""
+        gate = (self.policy.gate, self.done)
+        workers, self.came = self.came, []
+        if gate != self.gate:
+            workers, self.idle, self.gate = self.idle + workers, [], gate
+        return workers
 
     def _answer_one(self, worker: int) -> None:
         """Give a worker the parameters if it may read, stop it at the end, else let it wait."""

@@ -1,10 +1,11 @@
-"""The parameter server's policies on real processes. Tolerances: docs/conventions.md, row `bits`."""
+"""The parameter server's policies on real processes. Tolerances: docs/conventions.md, rows `bits` and `k-ranks`."""
 
 import time
 from typing import Any
 
 import numpy as np
 import pytest
+from programs.three_ways import differences
 
 from minigrad.optim.rules import sgd
 from parallel.collectives.ring import chunk
@@ -70,6 +71,36 @@ def test_every_policy_gets_its_updates_and_keeps_its_promise(comm: Any, policy: 
         assert service.updates == UPDATES
         if isinstance(policy, StaleSynchronous):
             assert clock_spread(service.pushes) <= policy.bound
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_trace_of_stragglers_breaks_the_bound(comm: Any, seed: int) -> None:
+    """Every worker has steps of its own random lengths; one in eight takes ten times as long."""
+    chance = np.random.default_rng(seed)
+    bound, buffered = int(chance.integers(0, 4)), bool(chance.integers(2))
+    workers = comm.Get_size() - 1
+    if comm.Get_rank() == SERVER:
+        policy = StaleSynchronous(bound, buffered)
+        updates = UPDATES // workers if buffered else UPDATES
+        service = serve(comm, np.zeros(2), rule_update("sgd", 0.1), policy, updates)
+        assert service.updates == updates
+        assert clock_spread(service.pushes) <= bound
+        for push in service.pushes:  # all gradients of the clocks before c - s are in what is read at clock c
+            seen = {(other.worker, other.clock) for other in service.pushes if 0 < other.update <= push.read}
+            assert {(rank, clock) for rank in range(1, workers + 1) for clock in range(push.clock - bound)} <= seen
+        return
+    mine = np.random.default_rng([seed, comm.Get_rank()])
+
+    def gradient(w: np.ndarray) -> np.ndarray:
+        time.sleep(mine.exponential(5e-4) * (10 if mine.random() < 1 / 8 else 1))
+        return w - 1.0
+
+    work(comm, np.zeros(2), gradient)
+
+
+def test_a_synchronous_server_is_the_ring_is_one_process(comm: Any) -> None:
+    """Row `k-ranks`."""
+    assert all(difference <= 1e-12 for difference in differences(comm).values())
 
 
 def test_two_servers_keep_a_part_each(comm: Any) -> None:

@@ -3,6 +3,7 @@
 Tolerances: docs/conventions.md, rows `bits`, `k-ranks`, `virtual-time`.
 """
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from parallel.server import (
     worker,
 )
 from parallel.server.asynchronous import PULL
+from parallel.server.policies import Arrival
 
 K_RANKS = 1e-12
 SECONDS = 1e-3
@@ -124,7 +126,7 @@ def test_stale_synchronous_with_bound_0_on_arrival_is_not_synchronous() -> None:
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-@pytest.mark.parametrize("policy", [Asynchronous, lambda: StaleSynchronous(10**9)])
+@pytest.mark.parametrize("policy", [Asynchronous, lambda: StaleSynchronous(inf)])
 def test_asynchronous_and_unbounded_are_the_server_of_one_page(workers: int, policy: Any) -> None:
     cluster = Cluster(speeds=tuple(1.0 + 0.1 * rank for rank in range(workers + 1)))
     _, service = run(policy, workers, 60, cluster).results[SERVER]
@@ -132,6 +134,30 @@ def test_asynchronous_and_unbounded_are_the_server_of_one_page(workers: int, pol
     applied = [(push.worker, push.staleness) for push in service.pushes if push.update]
     same = 60 - workers  # then the one-page server asks for no more, while this one drops what is too much
     assert applied[:same] == [(update.worker, update.staleness) for update in record[:same]]
+
+
+@pytest.mark.parametrize("speeds", [(1, 1, 1, 1), (1, 0.3, 1, 2)])
+def test_stale_synchronous_without_a_bound_is_the_asynchronous_run(speeds: tuple[float, ...]) -> None:
+    """Row `bits`, and every entry of the record."""
+    cluster = Cluster(speeds=speeds, stragglers=Exponential(), seed=2)
+    (w, service), (free, asynchronous) = (
+        run(policy, 3, 60, cluster).results[SERVER] for policy in (lambda: StaleSynchronous(inf), Asynchronous)
+    )
+    np.testing.assert_array_equal(w, free)
+    assert service.pushes == asynchronous.pushes
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=40))
+def test_the_slowest_is_the_least_clock_whoever_pushes_or_dies(events: list[tuple[int, bool]]) -> None:
+    policy = Asynchronous()
+    policy.start((1, 2, 3, 4))
+    for number, (rank, dies) in enumerate(events):
+        if dies and number % 5 == 0:
+            policy.gone(rank)
+        elif rank in policy.clocks:
+            policy.arrived(Arrival(rank, policy.clocks[rank], number, np.zeros(1)))
+        assert policy.slowest == min(policy.clocks.values(), default=0)
 
 
 def test_equal_workers_take_turns_with_staleness_d_minus_1() -> None:
@@ -320,8 +346,9 @@ def test_a_gradient_that_is_not_finite_ends_the_run_and_spares_the_parameters() 
     [
         (lambda: Window(0.0), "seconds=0.0 of a window must be above 0"),
         (lambda: Window(float("nan")), "seconds=nan"),
+        (lambda: StaleSynchronous(float("nan")), "bound=nan must be a whole number"),
         (lambda: StaleSynchronous(-1), "bound=-1 must be a whole number of at least 0"),
-        (lambda: StaleSynchronous(1.5), "bound=1.5 must be a whole number"),  # type: ignore[arg-type]
+        (lambda: StaleSynchronous(1.5), "bound=1.5 must be a whole number"),
         (lambda: Synchronous(-1), "backup=-1 must be a whole number"),
         (lambda: rule_update("adamx", 0.1), "name='adamx' is no rule; there are"),
         (lambda: rule_update("sgd", 0.0), "lr=0.0 must be above 0"),

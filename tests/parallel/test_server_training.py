@@ -1,6 +1,6 @@
 """Training a model with the parameter server on simulated ranks.
 
-Tolerances: docs/conventions.md, rows `k-ranks-run`, `bits`.
+Tolerances: docs/conventions.md, rows `k-ranks`, `k-ranks-run`, `bits`.
 """
 
 from dataclasses import replace
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs.served_digits import CONFIG, POLICIES, train_digits
+from programs.served_digits import POLICIES, train_digits, updates_of
+from programs.three_ways import differences
 from threadpoolctl import threadpool_limits
 
 from minigrad.data import LabelledData
@@ -22,6 +23,7 @@ from parallel.comm import simulate
 from parallel.server import Asynchronous, StaleSynchronous, Synchronous, Window, clock_spread
 from parallel.server.training import FlatModel, Served, served_parts, train_with_server
 
+K_RANKS = 1e-12
 K_RANKS_RUN = 1e-10
 SMALL = TrainConfig(steps=4, batch_size=7, lr=0.02, clip=0.05, validate_every=2, validation_windows=5)
 
@@ -69,6 +71,14 @@ def test_whoever_waits_for_all_is_one_process(workers: int, policy: Any) -> None
         assert (record.step, record.lr, record.tokens) == (other.step, other.lr, other.tokens)
         for name in ("validation_loss", "validation_before"):
             assert getattr(record, name) == pytest.approx(getattr(other, name), abs=K_RANKS_RUN)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+def test_a_synchronous_server_is_the_ring_is_one_process(workers: int) -> None:
+    """Row `k-ranks`: plain descent with momentum divides by nothing small."""
+    server, *rest = simulate(differences, workers + 1).results
+    assert server["server"] <= K_RANKS
+    assert all(found["ring"] <= K_RANKS for found in rest)
 
 
 @pytest.mark.parametrize("servers", [2, 3, 5])
@@ -122,7 +132,7 @@ def test_the_digits_are_learnt_with_stragglers(policy: str) -> None:
     with threadpool_limits(limits=1):
         accuracy, service = simulate(learn, 4, cluster, trace=False).results[0]
     assert accuracy >= 0.95
-    assert service.updates == CONFIG.steps
+    assert service.updates == updates_of(policy)
     if policy == "ssp":
         assert clock_spread(service.pushes) <= 2
 

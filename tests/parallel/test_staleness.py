@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,19 +151,6 @@ def test_the_map_never_holds_infinity() -> None:
     growth = study.sweep(2, [1.0, 1000.0], iterations=5000)  # step 1 at tau 0 ends at exactly 0
     assert growth.log10_growth[0].tolist() == [-100, 100]
     assert np.isfinite(growth.log10_growth).all()
-
-
-def test_csv_files_hold_the_numbers(tmp_path: Path) -> None:
-    growth, measured = study.sweep(2, [0.1, 0.2, 0.4], 30), study.stability_boundary(2)
-    growth.write_csv(tmp_path / "map.csv")
-    measured.write_csv(tmp_path / "boundary.csv")
-    table = np.genfromtxt(tmp_path / "map.csv", delimiter=",", names=True)
-    assert table.dtype.names == ("tau", "step", "log10_growth")
-    assert table["log10_growth"] == pytest.approx(growth.log10_growth.ravel(), rel=1e-9)  # ten digits are written
-    assert table["step"].tolist() == [0.1, 0.2, 0.4] * 3
-    table = np.genfromtxt(tmp_path / "boundary.csv", delimiter=",", names=True)
-    assert table.dtype.names == ("tau", "theory", "by_radius", "by_running")
-    assert table["theory"] == pytest.approx(study.critical_step(np.arange(3)), rel=1e-9)
 
 
 def test_the_map_with_momentum_changes_its_sign_at_its_critical_step() -> None:

@@ -3,6 +3,7 @@
 import argparse
 import html
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -66,11 +67,39 @@ def test_the_same_numbers_give_the_same_files(made: dict[str, tuple[Any, Path]],
         assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
 
 
-def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
-    for bad in (np.nan, np.inf):
-        with pytest.raises(ValueError, match=r"^column b of x.csv holds a number that is not finite$"):
-            pictures.write_csv(tmp_path / "x.csv", {"a": [1, 2], "b": np.array([0.5, bad])})
-    assert not (tmp_path / "x.csv").exists()
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_number_that_is_not_finite_is_never_written(
+    bad: float, made: dict[str, tuple[Any, Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"^column b of x.csv holds a number that is not finite$"):
+        pictures.csv_text("x.csv", {"a": [1, 2], "b": np.array([0.5, bad])})
+    result = made["boundary"][0]
+    broken = result._replace(by_running=np.full_like(result.by_running, bad))
+    with pytest.raises(ValueError, match=r"of staleness-boundary.csv holds a number that is not finite$"):
+        pictures.write("boundary", broken, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_interrupts_the_writing_finds_no_half_of_a_file(
+    made: dict[str, tuple[Any, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of the first, second or third file, over whole ones of an earlier run."""
+    result, _ = made["boundary"]
+    before = pictures.write("boundary", result, tmp_path)
+    contents = [path.read_bytes() for path in before]
+    for stop in (1, 2, 3):
+        writes = iter(range(1, 9))
+
+        def interrupted(file: int, writes: Any = writes, stop: int = stop) -> None:
+            if next(writes) == stop:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pictures.write("boundary", result, tmp_path)
+        assert sorted(tmp_path.iterdir()) == sorted(before)
+        assert [path.read_bytes() for path in before] == contents
 
 
 def test_the_boundary_picture_shows_theory_and_measurement(made: dict[str, tuple[Any, Path]]) -> None:
@@ -146,6 +175,12 @@ def test_the_browser_computes_what_python_does(bare_page: Path, tau: int, step: 
     else:
         assert seen["updates"] == updates
         assert seen["last"] == pytest.approx(float(run.w[-1]), abs=SAME_MATH * float(np.abs(run.w).max()))
+
+
+@pytest.mark.parametrize("query", ["#tau=many&step=-1&momentum=1", "#tau=&step=Infinity&momentum=x"])
+def test_an_address_that_makes_no_sense_is_left_aside(bare_page: Path, query: str) -> None:
+    seen = in_browser(bare_page, query)
+    assert (seen["tau"], seen["step"], seen["momentum"]) == (8, 0.145, 0)
 
 
 @pytest.mark.parametrize(

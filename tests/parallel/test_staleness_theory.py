@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parallel.studies import staleness as study
@@ -15,6 +15,7 @@ from parallel.studies.staleness.replay import replay
 
 # Rows of the tolerance table in docs/conventions.md.
 BOUNDARY = 1e-4
+SERVED = 1e-3
 SAME_MATH = 1e-12
 ROOTS = 1e-9
 SAMPLED = 0.02
@@ -78,6 +79,42 @@ def test_the_measured_boundary_with_momentum_agrees_with_theory() -> None:
     assert np.abs(measured - study.critical_step(tau, momentum)).max() < BOUNDARY
     by_radius = study.measured_boundary([0, 1, 4], momentum=0.9)
     assert np.abs(by_radius - study.critical_step([0, 1, 4], 0.9)).max() < BOUNDARY
+
+
+def test_the_boundary_of_the_replay_agrees_with_theory() -> None:
+    """By halving, all delays and momenta at once; it left, or the swing grew in its second half."""
+    tau, momentum = np.array([0, 1, 2, 4, 8])[:, None], np.array([-0.5, 0.0, 0.5, 0.9])
+    delays = constant(np.broadcast_to(tau, (5, 4)), 2400)
+    fade = np.sin(np.pi * (np.arange(600) + 0.5) / 600)[:, None, None]
+    low, high = np.zeros((5, 4)), np.full((5, 4), 4.0)
+    for _ in range(16):  # to 6e-5
+        step = (low + high) / 2
+        run = replay(delays, step, momentum)
+        middle, end = (((fade * part) ** 2).sum(axis=0) for part in (run.w[-1800:-1200], run.w[-600:]))
+        unstable = run.diverged | (end > middle)
+        low, high = np.where(unstable, low, step), np.where(unstable, step, high)
+    assert np.abs((low + high) / 2 - study.critical_step(tau, momentum)).max() < BOUNDARY
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("momentum", [-0.5, 0.0, 0.9])
+def test_a_server_with_workers_in_turns_has_the_boundary_of_delay_d_minus_1(workers: int, momentum: float) -> None:
+    expected = float(study.critical_step(workers - 1, momentum))
+    assert study.served_boundary(workers, momentum) == pytest.approx(expected, abs=SERVED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), r"^workers=0 must be a whole number of at least 1$"),
+        ((2.5,), r"^workers=2.5 must be a whole number"),
+        ((2, 1.0), r"^momentum=1.0 must lie between -1 and 1"),
+        ((2, 0.0, 100), r"^updates=100 must be a whole number of at least 128$"),
+    ],
+)
+def test_a_boundary_that_cannot_be_measured_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        study.served_boundary(*arguments)
 
 
 @given(st.integers(0, 8), momenta, st.floats(0.01, 1.0))
@@ -152,6 +189,10 @@ def test_mean_square_boundary_is_that_of_the_second_moments(law: Any, momentum: 
 
 
 @given(laws, st.sampled_from([0.0, 0.5, -0.4]))
+@example(np.array([2, 1, 1, 2]) / 6, 0.0)  # the mean gradient vanishes at z = -1: nothing leaves there
+@example(np.array([4, 1, 1, 4]) / 10, 0.5)
+@example(np.array([0, 1, 1, 1]) / 3, 0.0)  # a root leaves at 36 degrees exactly, one of the angles that are looked at
+@example(np.ones(9) / 9, 0.0)  # it vanishes at eight places
 @settings(max_examples=30)
 def test_mean_boundary_is_that_of_the_mean_recursion(law: Any, momentum: float) -> None:
     step = study.mean_boundary(law, momentum)

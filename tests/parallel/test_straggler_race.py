@@ -14,6 +14,7 @@ from parallel.cluster import Cluster, Exponential, Fixed, LogNormal, OneSlow
 from parallel.comm import elapse, simulate
 from parallel.server import Asynchronous, StaleSynchronous, Synchronous, clock_spread, rule_update, serve, work
 from parallel.studies.stragglers import (
+    BoundCurve,
     bound_curve,
     exponential_efficiency,
     exponential_round,
@@ -146,9 +147,17 @@ def test_a_bound_costs_throughput_and_holds_staleness() -> None:
     assert curve.staleness[0, 2] == 7  # s = 0: all read at once, and the last of eight comes after seven others
     assert curve.losses.shape == (4, 241, 2)
     assert np.isfinite(curve.losses).all()
-    assert curve.best(0) == int(np.argmin(curve.reached[:, 0]))
+    assert curve.reached[curve.best(0), 0] == curve.reached[:, 0].min()
     for bound in (0, 2, 8):
         assert clock_spread(race(partial(StaleSynchronous, bound), LogNormal(1.5), 60.0).pushes) <= bound
+
+
+def test_of_equal_bounds_the_loosest_is_best() -> None:
+    """A bound that brings nothing is none that one would choose."""
+    reached = np.array([[5.0, 3.0], [4.0, 3.0], [4.0, 7.0]])
+    nothing = np.zeros(3)
+    curve = BoundCurve((0, 4, None), nothing, nothing, nothing, nothing, np.array([0.1, 0.2]), reached)
+    assert [curve.best(0), curve.best(1)] == [2, 1]
 
 
 def test_near_what_staleness_bears_the_best_bound_is_neither_0_nor_none() -> None:

@@ -11,6 +11,7 @@ zero, above it the weight swings ever wider. The theory stands in docs/staleness
 
     theory, variance, random_delay, bounds   what mathematics says
     recursion, boundary, map                 the recursion run and measured, for many delays and steps at once
+    served                                   the boundary of the parameter server itself, in virtual time
     delays, replay, model_replay             any delays, any rule, any model, without a cluster
     remedies, implicit                       what helps; and the momentum that asynchrony brings by itself
     network                                  whether real models obey
@@ -30,6 +31,7 @@ from parallel.studies.staleness.implicit import fit_momentum, implicit_momentum
 from parallel.studies.staleness.map import StabilityMap, sweep
 from parallel.studies.staleness.random_delay import mean_boundary, mean_square_boundary, typical_boundary
 from parallel.studies.staleness.recursion import LIMIT, iterate, iterate_with_momentum, simulate_quadratic
+from parallel.studies.staleness.served import served_boundary
 from parallel.studies.staleness.theory import (
     characteristic_polynomial,
     companion_matrix,
@@ -63,6 +65,7 @@ __all__ = [
     "measured_boundary_by_running",
     "measured_boundary_with_momentum",
     "plain_critical_step",
+    "served_boundary",
     "simulate_quadratic",
     "spectral_radius",
     "stability_boundary",

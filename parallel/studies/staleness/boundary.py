@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +129,29 @@ def _bisect(
     return (low + high) / 2
 
 
+def first_unstable(
+    unstable: Callable[[Array], Array], rounds: int, parts: int, highest: float = LARGEST_STEP
+) -> float:
+    """Find where stability ends, trying many steps at once: each round finds the part in which it does, and divides it.
+
+    Args:
+        unstable: told steps, shape (parts - 1,), says of each whether a run with it grows.
+        rounds: how often the interval is divided.
+        parts: into how many.
+        highest: the search is between 0 and this.
+
+    Returns:
+        The middle of the last part, whose width is highest / parts^rounds.
+    """
+    low, high = 0.0, highest
+    for _ in range(rounds):
+        steps = np.linspace(low, high, parts + 1)
+        growing = np.append(unstable(steps[1:-1]), True)
+        first = 1 + int(growing.argmax())
+        low, high = float(steps[first - 1]), float(steps[first])
+    return (low + high) / 2
+
+
 @dataclass(frozen=True)
 class Boundary:
     """The stability boundary for each delay, three times: predicted, from the roots, from running."""
@@ -138,11 +160,6 @@ class Boundary:
     theory: Array
     by_radius: Array
     by_running: Array
-
-    def write_csv(self, path: Path) -> None:
-        """Write one line for each delay."""
-        columns = np.column_stack([self.tau, self.theory, self.by_radius, self.by_running])
-        np.savetxt(path, columns, "%.10g", ",", header="tau,theory,by_radius,by_running", comments="")
 
 
 def stability_boundary(max_tau: int, each_halving: Callable[[], None] | None = None) -> Boundary:

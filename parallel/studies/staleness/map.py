@@ -1,7 +1,6 @@
 """The plane (tau, step), mapped: how much the weight shrank or grew in each cell."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,6 @@ class StabilityMap:
     step: Array
     iterations: int
     log10_growth: Array
-
-    def write_csv(self, path: Path) -> None:
-        """Write one line for each delay and step."""
-        tau, step = np.meshgrid(self.tau, self.step, indexing="ij")
-        columns = np.column_stack([tau.ravel(), step.ravel(), self.log10_growth.ravel()])
-        np.savetxt(path, columns, "%.10g", ",", header="tau,step,log10_growth", comments="")
 
 
 def sweep(max_tau: int, step_grid: ArrayLike, iterations: int = 1000, momentum: float = 0.0) -> StabilityMap:

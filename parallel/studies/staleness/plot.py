@@ -1,6 +1,5 @@
 """The picture of stability against staleness: a map, the boundary drawn over it, three runs beside it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,11 +71,6 @@ def draw(growth: StabilityMap, measured: Boundary) -> "Figure":
         _draw_run(figure.add_subplot(grid[row, 1]), tau, step, name, words, last=row == 2)
     _draw_lesson(figure, tau)
     return figure
-
-
-def save_png(path: Path, growth: StabilityMap, measured: Boundary) -> None:
-    """Draw the picture and write it to `path`, 1920 by 1056 pixels."""
-    draw(growth, measured).savefig(path, dpi=160)
 
 
 def _draw_map(axes: "Axes", growth: StabilityMap) -> "QuadMesh":

@@ -17,6 +17,7 @@ from parallel.studies.staleness.arguments import (
     as_probabilities,
     at_least,
 )
+from parallel.studies.staleness.boundary import first_unstable
 from parallel.studies.staleness.variance import stationary_covariance
 
 Array = NDArray[Any]
@@ -163,11 +164,14 @@ def mean_boundary(probabilities: ArrayLike, momentum: float = 0.0) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):  # a law whose mean gradient vanishes at some angle
         angles = np.linspace(0, np.pi, ANGLES_PER_DELAY * (len(law) + 1) + 1)[1:-1]
         imaginary = crossing(angles).imag
-        found = [float(crossing(np.array([np.pi]))[0].real)]  # z = -1 is real by itself
+        found = [float(2 * (1 + m) / np.polynomial.polynomial.polyval(-1.0, law))]  # z = -1, in real numbers
         for left in np.flatnonzero(imaginary[:-1] * imaginary[1:] <= 0):
-            angle = _zero(lambda x: crossing(x).imag, angles[left], angles[left + 1])
-            found.append(float(crossing(np.array(angle)).real))
-    return min(step for step in found if 0 < step < np.inf)
+            rising = bool(imaginary[left] < imaginary[left + 1])
+            angle = _zero(lambda x: crossing(x).imag, angles[left], angles[left + 1], rising)
+            step = complex(crossing(np.array(angle)))
+            if abs(step.imag) < 1e-6 * abs(step.real):  # or the sign has changed through infinity, where P vanishes
+                found.append(step.real)
+    return float(min(step for step in found if 0 < step < np.inf))
 
 
 def mean_square_boundary(probabilities: ArrayLike, momentum: float = 0.0) -> float:
@@ -222,12 +226,14 @@ def _settles(law: Array, momentum: float, step: float) -> bool:
     return bool(returned < 1)
 
 
-def _zero(function: Callable[[Any], Any], low: float, high: float) -> float:
-    """The place between low and high where a function changes its sign, by halving."""
-    below = function(low) > 0
+def _zero(function: Callable[[Any], Any], low: float, high: float, rising: bool) -> float:
+    """The place between low and high where a function changes its sign, by halving.
+
+    Whether it rises there is told and not asked of its ends: one of them may be zero up to rounding.
+    """
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if (function(middle) > 0) == below else (low, middle)
+        low, high = (low, middle) if (function(middle) > 0) == rising else (middle, high)
     return (low + high) / 2
 
 
@@ -260,13 +266,10 @@ def typical_boundary(
     Cost: 3 rounds of `updates`, each with 9 steps for all runs at once.
     """
     delays = draw(probabilities, (updates, runs), rng)
-    low, high = 0.0, 2.5 * mean_square_boundary(probabilities, momentum)
-    for _ in range(3):  # each finds the tenth of the interval in which growth begins
-        steps = np.linspace(low, high, 11)
-        growing = np.append(growth(delays, steps[1:-1], momentum) > 0, True)
-        first = 1 + int(growing.argmax())
-        low, high = float(steps[first - 1]), float(steps[first])
-    return (low + high) / 2
+    return first_unstable(
+        lambda steps: growth(delays, steps, momentum) > 0, rounds=3, parts=10,
+        highest=2.5 * mean_square_boundary(probabilities, momentum),
+    )  # fmt: skip
 
 
 def growth(delays: Array, steps: ArrayLike, momentum: float = 0.0) -> Array:

@@ -171,8 +171,8 @@ class BoundCurve:
     reached: Array
 
     def best(self, rate: int) -> int:
-        """Index of the bound that is first at the target at rate number `rate`."""
-        return int(np.argmin(self.reached[:, rate]))
+        """Index of the bound that is first at the target at rate number `rate`; of equal ones the loosest."""
+        return len(self.bounds) - 1 - int(np.argmin(self.reached[::-1, rate]))
 
 
 BOUNDS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, None)

@@ -13,11 +13,17 @@ and a row in PICTURES. That puts it into `minigrad staleness`, into the page of 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minigrad.serialize import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[Any]
 
@@ -121,34 +127,46 @@ def write(name: str, result: Any, folder: Path) -> list[Path]:
 
     Returns:
         The files written.
+
+    Raises:
+        ValueError: a number is not finite; nothing is written then.
     """
     from matplotlib import rc_context
 
     module = PICTURES[name].load()
-    files = [folder / f"staleness-{name}.{ending}" for ending in ("png", "svg", "csv")]
+    png, svg, csv = (folder / f"staleness-{name}.{ending}" for ending in ("png", "svg", "csv"))
+    table = csv_text(csv.name, module.columns(result))
     with rc_context({"svg.hashsalt": "staleness"}):  # the same numbers give the same file
         figure = module.draw(result)
-        figure.savefig(files[0], dpi=160)
+        save(figure, png, dpi=160)
         figure.set_layout_engine("none")  # everything has its place now; finding it takes most of the time
-        figure.savefig(files[1], metadata={"Date": None})
-    write_csv(files[2], module.columns(result))
-    return files
+        save(figure, svg, metadata={"Date": None})
+    write_atomically(csv, table.encode())
+    return [png, svg, csv]
 
 
-def write_csv(path: Path, columns: Mapping[str, Any]) -> None:
-    """Write columns of equal length, with ten digits and a header.
+def save(figure: "Figure", path: Path, **options: Any) -> None:
+    """Write a figure to a file, which is whole or not there whenever somebody presses Ctrl-C."""
+    content = BytesIO()
+    figure.savefig(content, format=path.suffix[1:], **options)
+    write_atomically(path, content.getvalue())
+
+
+def csv_text(name: str, columns: Mapping[str, Any]) -> str:
+    """Columns of equal length as lines, with ten digits and a header.
 
     Raises:
-        ValueError: a number is not finite; no file is written then.
+        ValueError: a number is not finite; `name` is the file's in the message.
     """
-    arrays = {name: np.asarray(column) for name, column in columns.items()}
-    for name, array in arrays.items():
+    arrays = {key: np.asarray(column) for key, column in columns.items()}
+    for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"column {name} of {path.name} holds a number that is not finite")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(",".join(arrays) + "\n")
-        for row in zip(*arrays.values(), strict=True):
-            file.write(",".join(f"{value:.10g}" if isinstance(value, float) else str(value) for value in row) + "\n")
+            raise ValueError(f"column {key} of {name} holds a number that is not finite")
+    rows = [
+        ",".join(f"{value:.10g}" if isinstance(value, float) else str(value) for value in row)
+        for row in zip(*arrays.values(), strict=True)
+    ]
+    return "\n".join([",".join(arrays), *rows, ""])
 
 
 Advance = Callable[[], None]

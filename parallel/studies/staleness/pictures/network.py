@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TAUS = (0, 1, 2, 4, 8)
+RATES = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]  # that the axes may name
 
 
 def work(settings: Settings) -> int:
@@ -57,6 +58,10 @@ def _rates(axes: "Axes", model: Measured) -> None:
     )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in RATES if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
     axes.grid(color=RULE, linewidth=0.6, which="major")
     plain(axes)
     sharpness = f"{model.sharpness.min():.3g} to {model.sharpness.max():.3g}"

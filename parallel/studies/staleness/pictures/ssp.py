@@ -121,6 +121,7 @@ def columns(result: BoundCurve) -> dict[str, Any]:
     """One row for each bound and rate; a target that was not reached has no time."""
     bounds, rates = len(result.bounds), len(result.rates)
     missed = result.reached >= result.times[-1]
+    best = [result.best(rate) for rate in range(rates)]
     return {
         "bound": np.repeat([name_of(bound).replace("∞", "none") for bound in result.bounds], rates),
         "throughput": np.repeat(result.throughput, rates),
@@ -130,5 +131,5 @@ def columns(result: BoundCurve) -> dict[str, Any]:
         "rate": np.tile(result.rates, bounds),
         "seconds_to_target": ["" if not_there else f"{time:g}" for not_there, time in
                               zip(missed.ravel(), result.reached.ravel(), strict=True)],
-        "best": (np.arange(bounds)[:, None] == result.reached.argmin(axis=0)).ravel().astype(int),
+        "best": (np.arange(bounds)[:, None] == best).ravel().astype(int),
     }  # fmt: skip
