@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
     """
     from minigrad.commands.simulate_report import summary, write_trace
     from minigrad.commands.staleness import writable_folder
-    from parallel.comm.errors import DeadlockError, MismatchError, UnfinishedError
-    from parallel.comm.script import RankExit, program_traceback
+    from parallel.comm.errors import DeadlockError, MismatchError, RankExit, UnfinishedError
+    from parallel.comm.script import program_traceback
 
     path = checked_program(args.program)
     if args.ranks < 1:

@@ -299,6 +299,8 @@ BAD_CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "dest out of range": lambda comm, MPI: comm.Send(np.zeros(1), comm.Get_size()),
     "negative dest": lambda comm, MPI: comm.Send(np.zeros(1), -7),
     "negative tag": lambda comm, MPI: comm.Send(np.zeros(1), 0, -3),
+    "tag beyond an int of C": lambda comm, MPI: comm.Send(np.zeros(1), 0, 2**31),
+    "expected tag beyond an int of C": lambda comm, MPI: comm.Recv(np.zeros(1), 0, 2**40),
     "source out of range": lambda comm, MPI: comm.Recv(np.zeros(1), comm.Get_size()),
     "dest is no integer": lambda comm, MPI: comm.Send(np.zeros(1), "next"),
     "not contiguous": lambda comm, MPI: comm.Send(np.zeros((4, 4))[:, 1], 0),
