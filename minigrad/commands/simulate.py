@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if args.ranks < 1:
         raise ValueError(f"--ranks {args.ranks} must be 1 or more")
     cluster = load(args.cluster, args.ranks)
-    folder = writable_folder(args.trace) if args.trace is not None else None
+    folder = writable_folder(args.trace, "--trace") if args.trace is not None else None
     try:
         simulation = simulated(args, path, cluster, folder is not None or args.ranks <= TABLED)
     except DeadlockError as error:
