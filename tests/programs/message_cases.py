@@ -309,6 +309,7 @@ BAD_CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "no buffer": lambda comm, MPI: comm.Send(5, 0),
     "negative count": lambda comm, MPI: comm.Send([np.zeros(2), -1], 0),
     "no such type": lambda comm, MPI: comm.Send([np.zeros(2), "no type"], 0),
+    "NumPy's long name of a type": lambda comm, MPI: comm.Send([np.zeros(2), "float64"], 0),
     "what cannot be pickled": lambda comm, MPI: comm.send(lambda: None, 0),
     "started twice": lambda comm, MPI: _start_twice(comm),
 }
