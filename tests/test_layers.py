@@ -72,7 +72,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "": EVERY_PARALLEL,
         "collectives": set(),
         "cluster": set(),
-        "comm": {"cluster", "minigrad.trace"},
+        "comm": {"collectives", "cluster", "minigrad.trace"},  # the closed forms of collectives
         **dict.fromkeys(STRATEGIES, BELOW_STRATEGIES | EVERY_MINIGRAD),
         "sharded": BELOW_STRATEGIES | {"data_parallel"} | EVERY_MINIGRAD,
         "hybrid": BELOW_STRATEGIES

@@ -222,7 +222,7 @@ def test_whatever_goes_wrong_is_a_sentence_and_a_status(capsys, write, code, sta
         ([RING, "--cluster", "dgx-v99"], "dgx-v100"),
         ([RING, "--cluster", "nowhere.json"], "nowhere.json"),
         ([RING, "--function", "walk"], "has no function 'walk'"),
-        ([RING, "--trace", RING], "must be a folder"),
+        ([RING, "--trace", RING], f"--trace {RING} must be a folder, it is a file"),
         ([RING, "--fidelity", "high"], "message"),
         ([], "PROGRAM.py"),
     ],

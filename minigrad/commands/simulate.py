@@ -65,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
     """
     from minigrad.commands.simulate_report import summary, write_trace
     from minigrad.commands.staleness import writable_folder
-    from parallel.comm.errors import DeadlockError, MismatchError, UnfinishedError
-    from parallel.comm.script import RankExit, program_traceback
+    from parallel.comm.errors import DeadlockError, MismatchError, RankExit, UnfinishedError
+    from parallel.comm.script import program_traceback
 
     path = checked_program(args.program)
     if args.ranks < 1:
         raise ValueError(f"--ranks {args.ranks} must be 1 or more")
     cluster = load(args.cluster, args.ranks)
-    folder = writable_folder(args.trace) if args.trace is not None else None
+    folder = writable_folder(args.trace, "--trace") if args.trace is not None else None
     try:
         simulation = simulated(args, path, cluster, folder is not None or args.ranks <= TABLED)
     except DeadlockError as error:

@@ -110,17 +110,17 @@ def whole(name: str, value: int | str, least: int, most: int) -> int:
     return number
 
 
-def writable_folder(path: str | Path) -> Path:
-    """Make the folder `path` if it is not there, or say why it cannot be written to."""
+def writable_folder(path: str | Path, option: str = "--out") -> Path:
+    """Make the folder `path` if it is not there, or say why what `option` names cannot be written to."""
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"out={folder} must be a folder, it is a file")
+        raise NotADirectoryError(f"{option} {folder} must be a folder, it is a file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"out={folder} must be a folder, it cannot be made: {error.strerror}") from error
+        raise OSError(f"{option} {folder} must be a folder, it cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"out={folder} must be a folder one may write to, it is not")
+        raise PermissionError(f"{option} {folder} must be a folder one may write to, it is not")
     return folder
 
 

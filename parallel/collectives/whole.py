@@ -10,6 +10,7 @@ chunk, for example, in that of its own way around the ring.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,12 @@ def describe(call: str, x: NDArray[Any], *settings: object) -> str:
     >>> describe("reduce", np.zeros(3), "add", "root 0")
     'reduce(3 float64, add, root 0)'
     """
-    return f"{call}({', '.join(map(str, (f'{x.size} {x.dtype}', *settings)))})"
+    return _in_words(call, x.size, x.dtype, settings)
+
+
+@lru_cache(maxsize=1024)  # ten thousand ranks ask for the same words, and NumPy takes its time to spell a dtype
+def _in_words(call: str, size: int, dtype: np.dtype[Any], settings: tuple[object, ...]) -> str:
+    return f"{call}({', '.join(map(str, (f'{size} {dtype}', *settings)))})"
 
 
 def whole_all_reduce(comm: Any, call: str, flat: NDArray[Any], op: np.ufunc, seconds: Seconds) -> bool:

@@ -13,6 +13,7 @@ from parallel.comm.errors import (
     DeadlockError,
     MessageError,
     MismatchError,
+    RankExit,
     UnfinishedError,
     Waiting,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "GhostError",
     "MessageError",
     "MismatchError",
+    "RankExit",
     "SimComm",
     "SimStatus",
     "Simulation",

@@ -191,9 +191,12 @@ def _exported(place: Place, data: Any) -> Any:
     if in_place(data):
         place.refuse("must be an array here, not None or IN_PLACE", TypeError)
     try:
-        return np.asarray(memoryview(data))
+        lent = memoryview(data)
     except TypeError:
+        lent = None
+    if lent is None:
         place.refuse(f"must be an array or [array, count, type], not {type(data).__name__}", TypeError)
+    return np.asarray(lent)
 
 
 def _whole(place: Place, value: Any, what: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from parallel.comm.buffers import Place, flat
-from parallel.comm.errors import ANY_SOURCE, ANY_TAG, PROC_NULL
+from parallel.comm.errors import ANY_SOURCE, ANY_TAG, LARGEST_TAG, PROC_NULL
 from parallel.comm.inbox import Inbox
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def check_send(comm: "Member", call: str, buffer: Any, dest: Any, tag: Any) -> A
     _check_integer(place, "tag", tag)
     if dest != PROC_NULL and not 0 <= dest < comm.size:
         _refuse(place, f"dest must be a rank of this communicator, 0 to {comm.size - 1}, or PROC_NULL")
-    if tag < 0:
-        _refuse(place, "the tag of a send must be 0 or more")
+    if not 0 <= tag <= LARGEST_TAG:
+        _refuse(place, f"the tag of a send must be 0 or more, and at most {LARGEST_TAG}")
     return _array_for(dest, place, buffer, writable=False)
 
 
@@ -58,8 +58,8 @@ def check_address(comm: "Member", call: str, source: Any, tag: Any) -> Place:
     _check_integer(place, "tag", tag)
     if source not in (ANY_SOURCE, PROC_NULL) and not 0 <= source < comm.size:
         _refuse(place, f"source must be a rank of this communicator, 0 to {comm.size - 1}, ANY_SOURCE or PROC_NULL")
-    if tag != ANY_TAG and tag < 0:
-        _refuse(place, "the tag of a receive must be ANY_TAG, or 0 or more")
+    if tag != ANY_TAG and not 0 <= tag <= LARGEST_TAG:
+        _refuse(place, f"the tag of a receive must be ANY_TAG, or 0 or more and at most {LARGEST_TAG}")
     return place
 
 

@@ -25,8 +25,7 @@ def elapse(comm: Any, seconds: float, name: str = "compute") -> None:
     Raises:
         ValueError: If `seconds` is negative or not finite.
     """
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ValueError(f"seconds={seconds!r} must be finite and 0 or more")
+    _refuse_negative("seconds", seconds)
     if hasattr(comm, "elapse"):
         comm.elapse(seconds, name)
 
@@ -57,8 +56,7 @@ def pause(comm: Any, seconds: float) -> None:
     Raises:
         ValueError: If `seconds` is negative or not finite.
     """
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ValueError(f"seconds={seconds!r} must be finite and 0 or more")
+    _refuse_negative("seconds", seconds)
     if hasattr(comm, "wait_until"):
         comm.wait_until(comm.clock() + seconds)
     else:
@@ -124,8 +122,7 @@ def charge(
     [2.0, 2.0]
     """
     for label, amount in (("flops", flops), ("nbytes", nbytes)):
-        if not (math.isfinite(amount) and amount >= 0):
-            raise ValueError(f"{label}={amount!r} must be finite and 0 or more")
+        _refuse_negative(label, amount)
     if hasattr(comm, "device"):
         elapse(comm, comm.device().seconds(flops, nbytes, dtype), name)
 
@@ -158,3 +155,12 @@ def measured(comm: Any, name: str = "compute") -> Iterator[None]:
             f"measured(comm, {name!r}) must hold computation only: its clock moved by {comm.clock() - before:g} s"
         )
     elapse(comm, seconds, name)
+
+
+def _refuse_negative(name: str, amount: float) -> None:
+    try:
+        good = math.isfinite(amount) and amount >= 0
+    except TypeError:
+        raise TypeError(f"{name}={amount!r} must be a number") from None
+    if not good:
+        raise ValueError(f"{name}={amount!r} must be finite and 0 or more")

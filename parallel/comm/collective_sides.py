@@ -35,7 +35,7 @@ def bcast(comm: Member, call: str, buf: Any, root: int) -> Joint:
 
 def reduce(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any, root: int) -> Joint:
     """The result is the root's."""
-    root, op = check_root(comm, call, root), operation(op)
+    root, op = check_root(comm, call, root), operation_for(comm, call, op)
     if comm.rank == root:
         send, recv = _pair(comm, call, sendbuf, recvbuf)
     else:
@@ -47,7 +47,7 @@ def reduce(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any, root: i
 
 def all_reduce(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any) -> Joint:
     """The result is everybody's."""
-    op = operation(op)
+    op = operation_for(comm, call, op)
     send, recv = _pair(comm, call, sendbuf, recvbuf)
     _check_op(comm, call, op, send)
     signature = Signature(call, send.size, send.dtype, op, None, _is_ghost(send))
@@ -56,7 +56,7 @@ def all_reduce(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any) -> 
 
 def scan(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any, inclusive: bool) -> Joint:
     """A result for each rank."""
-    op = operation(op)
+    op = operation_for(comm, call, op)
     send, recv = _pair(comm, call, sendbuf, recvbuf)
     _check_op(comm, call, op, send)
     signature = Signature(call, send.size, send.dtype, op, None, _is_ghost(send))
@@ -65,7 +65,7 @@ def scan(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any, inclusive
 
 def reduce_scatter_block(comm: Member, call: str, sendbuf: Any, recvbuf: Any, op: Any) -> Joint:
     """Equal parts of the result."""
-    op, p = operation(op), comm.size
+    op, p = operation_for(comm, call, op), comm.size
     if in_place(sendbuf):
         send = _flat(comm, call, "recvbuf", recvbuf, writable=True, blocks=p)
         recv = send[: send.size // p]
@@ -82,7 +82,7 @@ def reduce_scatter(
     comm: Member, call: str, sendbuf: Any, recvbuf: Any, recvcounts: Sequence[int] | None, op: Any
 ) -> Joint:
     """Parts of the result, of sizes that all ranks name or that their receive buffers have."""
-    op, p = operation(op), comm.size
+    op, p = operation_for(comm, call, op), comm.size
     recv = _flat(comm, call, "recvbuf", recvbuf, writable=True)
     send = recv if in_place(sendbuf) else _flat(comm, call, "sendbuf", sendbuf)
     _same_dtype(comm, call, send, recv)
@@ -231,6 +231,18 @@ def check_root(comm: Member, call: str, root: Any) -> int:
             f"rank {comm._own()}: {call}(root={root}): root must be a rank of this communicator, 0 to {comm.size - 1}"
         )
     return int(root)
+
+
+def operation_for(comm: Member, call: str, op: Any) -> Op:
+    """Our operation for what was passed as `op`.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    try:
+        return operation(op)
+    except TypeError as fault:
+        raise TypeError(f"rank {comm._own()}: {call}: {fault}") from None
 
 
 def _place(comm: Member, call: str, name: str) -> Place:

@@ -3,10 +3,12 @@
 mpi4py's own datatypes are taken too, by their `typestr` or, for the pairs of MAXLOC, by their name.
 """
 
+import re
 from typing import Any
 
 import numpy as np
 
+SHORT_NAME = re.compile(r"[?A-Za-z]|[bifuc]\d{1,2}")  # "d" and "f8", but not "float64", which mpi4py does not know
 PAIRS = {"FLOAT_INT": "fi", "DOUBLE_INT": "di", "LONG_INT": "li", "2INT": "ii", "SHORT_INT": "hi"}
 
 
@@ -93,6 +95,8 @@ def dtype_named(datatype: Any) -> np.dtype[Any] | None:
     letters = PAIRS.get(str(getattr(datatype, "name", "")).removeprefix("MPI_"))
     if letters is not None:
         return _pair(letters)
+    if isinstance(datatype, str) and not SHORT_NAME.fullmatch(datatype):
+        return None
     letters = datatype if isinstance(datatype, str) else getattr(datatype, "typestr", None)
     if not isinstance(letters, str):
         return None

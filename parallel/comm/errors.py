@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 ANY_SOURCE = -1  # Open MPI's values, so that a program needs no mpi4py to name them
 ANY_TAG = -1
+LARGEST_TAG = 2**31 - 1  # of an int of C, which is how MPI passes it; an MPI may allow less
 PROC_NULL = -2  # nobody: a message to or from it is not sent
 UNDEFINED = -32766  # no color, no rank
 
@@ -61,6 +62,20 @@ class MessageError(RuntimeError):
 
 class MismatchError(RuntimeError):
     """Ranks made different calls where all have to make the same."""
+
+
+class RankExit(RuntimeError):
+    """A rank ended itself by `sys.exit` with a status that is not 0.
+
+    Args:
+        rank: Which.
+        status: Its status.
+        words: What it said instead of a number, if anything.
+    """
+
+    def __init__(self, rank: int, status: int, words: str = ""):
+        super().__init__(f"rank {rank} ended with sys.exit({words or status})")
+        self.status = status
 
 
 class UnfinishedError(RuntimeError):

@@ -157,7 +157,7 @@ def meet(comm: "Member", joint: Joint) -> None:
     which is half of the switches. The meeting is settled in its turn, at the time of the last arrival (rule 29).
     """
     world = comm.world
-    stream = world.turn_to_post() if world.mortal else world.running
+    stream = world.turn_to_post() if world.mortal else world.own_stream()
     world.polls = 0
     stream.polled_at = -inf
     arrived, call = stream.clock, joint.signature.call
@@ -264,7 +264,10 @@ def _mismatch(comm: "Member", meeting: Meeting, signature: Signature) -> Mismatc
     inside = "" if context is context.world.context else f" on {context.name}"
     names = ("operation", "size", "dtype", "reduction", "root", "kind of buffer")
     differ = [name for name, a, b in zip(names, signature, theirs, strict=True) if a != b]
-    what = differ[0] if signature.call != theirs.call else " and ".join(differ)
+    what = " and ".join(differ)
+    if signature.call != theirs.call:  # what a hand-written collective must agree on is in its name, in parentheses
+        same_name = signature.call.partition("(")[0] == theirs.call.partition("(")[0]
+        what = "what stands in parentheses" if same_name else differ[0]
     return MismatchError(
         f"rank {context.members[comm.rank]} calls {signature} ({mine}) where rank {first.rank} calls {theirs} "
         f"({meeting.line(context.rank_of(first.rank))}){inside}; "

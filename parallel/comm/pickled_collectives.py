@@ -10,10 +10,10 @@ from itertools import accumulate
 from typing import Any
 
 from parallel.comm import collective_price as price
-from parallel.comm.collective_sides import check_root
+from parallel.comm.collective_sides import check_root, operation_for
 from parallel.comm.meeting import Joint, Signature, meet
 from parallel.comm.member import Member
-from parallel.comm.reductions import SUM, Op, operation
+from parallel.comm.reductions import SUM, Op
 
 
 class Parcel:
@@ -241,7 +241,7 @@ class PickledCollectives(Member):
         charged: price.Price,
         root: int | None = None,
     ) -> Any:
-        combining = operation(op)
+        combining = operation_for(self, call, op)
 
         def combine(parcels: list[Parcel]) -> int:
             contributions = (pickle.loads(parcel.sent) for parcel in parcels)

@@ -195,6 +195,8 @@ class Scheduler:
         """
         if self.ended:
             self._refuse_to_go_on()
+        if getcurrent() is not stream.greenlet:
+            self.own_stream()
         stream.call = call
         stream.blocked_on = reason
         if self.ready:
@@ -235,6 +237,22 @@ class Scheduler:
         if getcurrent() is self.hub:
             raise RuntimeError("this communicator belongs to a simulation that has ended")
         raise GreenletExit
+
+    def own_stream(self) -> Stream:
+        """The running stream, if it is the one that asks.
+
+        Raises:
+            RuntimeError: If another thread asks, or a rank of another simulation.
+        """
+        stream = self.running
+        if getcurrent() is stream.greenlet:
+            return stream
+        if self.ended:
+            self._refuse_to_go_on()
+        raise RuntimeError(
+            f"rank {stream.rank}: its communicator was used by another thread, or inside another simulation; "
+            "work beside a rank's main line is started by spawn(comm, function)"
+        )
 
     def advance(self, stream: Stream, time: float, name: str, kind: str) -> None:
         """Move a stream's clock to `time`, if that is later, and keep what a span of it needs."""

@@ -23,20 +23,6 @@ MISSING = object()
 RUNNING_RANK: ContextVar[int | None] = ContextVar("running_rank", default=None)
 
 
-class RankExit(RuntimeError):
-    """A rank ended itself with a status that is not 0.
-
-    Args:
-        rank: Which.
-        status: Its status.
-        words: What it said instead of a number, if anything.
-    """
-
-    def __init__(self, rank: int, status: int, words: str = ""):
-        super().__init__(f"rank {rank} ended with sys.exit({words or status})")
-        self.status = status
-
-
 @contextmanager
 def program_in(
     path: str | Path, argv: Sequence[str] = (), function: str | None = None, facade: ModuleType | None = None
@@ -73,7 +59,7 @@ def program_in(
         if defined:
             yield getattr(_executed(code, path), name), tuple(map(_argument, argv))
         else:
-            yield (lambda comm: _run_script(code, path, comm)), ()
+            yield (lambda comm: _run_script(code, path)), ()
 
 
 def _defines(tree: ast.Module, name: str) -> bool:
@@ -113,15 +99,9 @@ def _executed(code: Any, path: Path) -> ModuleType:
     return module
 
 
-def _run_script(code: Any, path: Path, comm: Any) -> None:
+def _run_script(code: Any, path: Path) -> None:
     namespace = {"__name__": "__main__", "__file__": str(path), "__builtins__": __builtins__, "__doc__": None}
-    try:
-        exec(code, namespace)
-    except SystemExit as stop:
-        if stop.code is None or stop.code == 0:
-            return
-        status = stop.code if isinstance(stop.code, int) else 1
-        raise RankExit(comm.Get_rank(), status, "" if isinstance(stop.code, int) else repr(stop.code)) from None
+    exec(code, namespace)
 
 
 @contextmanager

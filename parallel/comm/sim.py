@@ -5,13 +5,14 @@ The rules that it follows are written down in docs/simulated-world.md.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import CoroutineType, GeneratorType
 from typing import Any
 
 import numpy as np
 
 from parallel.cluster import Cluster, Device
 from parallel.comm.communicators import Communicators
-from parallel.comm.errors import DeadlockError, UnfinishedError
+from parallel.comm.errors import DeadlockError, RankExit, UnfinishedError
 from parallel.comm.failure import Listener, schedule_failures
 from parallel.comm.mpi import simulated_world
 from parallel.comm.not_simulated import NotSimulated
@@ -134,6 +135,8 @@ def simulate(
     Raises:
         DeadlockError: If ranks wait for one another.
         UnfinishedError: If requests or streams were never waited for.
+        RankExit: If a rank calls `sys.exit` with a status that is not 0.
+        TypeError: If `program` is no function or a generator, or `cluster` is no Cluster.
         ValueError: If `ranks` is below 1 or does not fit the cluster, or if there is no such `fidelity`.
         Exception: Whatever a rank raises, with a note that names the rank.
 
@@ -157,7 +160,11 @@ def simulate(
         raise TypeError(f"program={program!r} must be a function of a communicator")
     if fidelity not in FIDELITIES:
         raise ValueError(f"fidelity={fidelity!r} must be one of {', '.join(FIDELITIES)}")
+    if isinstance(args, str) or not isinstance(args, Sequence):
+        raise TypeError(f"args={args!r} must be a tuple of further arguments, as in args=(8,)")
     cluster = cluster if cluster is not None else Cluster()
+    if not isinstance(cluster, Cluster):
+        raise TypeError(f"cluster={cluster!r} must be a Cluster; parallel.cluster.named_cluster makes one from a name")
     cluster.check_size(ranks)
     world = World(int(ranks), cluster, trace, fidelity)
     for rank in range(ranks):
@@ -181,11 +188,22 @@ def simulate(
 
 
 def _main_line(program: Callable[..., Any], comm: SimComm, args: Sequence[Any]) -> Callable[[], Any]:
-    """What one rank runs: the program, to which `comm` is also MPI.COMM_WORLD."""
+    """What one rank runs: the program, to which `comm` is also MPI.COMM_WORLD, and which `sys.exit` ends."""
 
     def run() -> Any:
         simulated_world.set(comm)
-        return program(comm, *args) if args else program(comm)
+        try:
+            result = program(comm, *args) if args else program(comm)
+        except SystemExit as stop:
+            if stop.code is None or stop.code == 0:
+                return None
+            if isinstance(stop.code, int):
+                raise RankExit(comm.rank, stop.code) from None
+            raise RankExit(comm.rank, 1, repr(stop.code)) from None
+        if isinstance(result, GeneratorType | CoroutineType):
+            result.close()
+            raise TypeError(f"program={program!r} has a `yield` or is `async`: its call alone runs nothing of it")
+        return result
 
     return run
 

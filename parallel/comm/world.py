@@ -14,7 +14,7 @@ import numpy as np
 from parallel.cluster import Cluster
 from parallel.comm.check import check_address, check_receive, check_send
 from parallel.comm.context import Context
-from parallel.comm.errors import ANY_SOURCE, ANY_TAG, PROC_NULL, DeadlockError
+from parallel.comm.errors import ANY_SOURCE, ANY_TAG, LARGEST_TAG, PROC_NULL, DeadlockError
 from parallel.comm.ghost import GhostError
 from parallel.comm.inbox import Inbox
 from parallel.comm.message import Mailbox, ReceiveRequest, SendRequest
@@ -102,7 +102,8 @@ class World(Scheduler):
     def post_send(self, comm: "Member", send: SendRequest, buffer: Any, dest: int, tag: int) -> None:
         """Match a send with the first receive that fits, or leave it in the mailbox (rules 1 to 4)."""
         try:
-            good = dest >= 0 and tag >= 0 and buffer.flags.c_contiguous and not buffer.dtype.hasobject
+            good = 0 <= dest | tag <= LARGEST_TAG  # holds for both, and only of integers there is a `|`
+            good = good and buffer.flags.c_contiguous and not buffer.dtype.hasobject
             mailbox = comm.mailboxes[dest]
         except (TypeError, AttributeError, IndexError):
             good = False
@@ -136,7 +137,8 @@ class World(Scheduler):
         try:
             flags = buffer.flags
             good = flags.c_contiguous and flags.writeable
-            good = good and ANY_SOURCE <= source < comm.size and tag >= ANY_TAG
+            good = good and ANY_SOURCE <= source < comm.size and ANY_TAG <= tag <= LARGEST_TAG
+            good = good and source | tag >= ANY_TAG  # so they are integers
         except (TypeError, AttributeError):
             good = False
         if not good:

@@ -98,7 +98,7 @@ def _draw_boxes(axes: "Axes", spans: list[Span], rows: dict[Track, float], scale
         look: dict[str, Any] = {"facecolors": colour, "linewidths": 0, "zorder": 1 if name == "wait" else 2}
         axes.add_collection(PolyCollection(boxes[name], label=name, **look))
     for span in spans:
-        if span.kind == "compute" and span.duration > LETTER * len(span.name) * longest:
+        if span.kind in ("compute", "collective") and span.duration > LETTER * len(span.name) * longest:
             middle = (span.start + span.end) / 2 / scale
             axes.text(middle, rows[_track(span)], span.name, ha="center", va="center", fontsize=7, clip_on=True)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)

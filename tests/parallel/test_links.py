@@ -145,7 +145,7 @@ def test_the_command_measures_and_keeps_the_laptop(tmp_path, monkeypatch, capfd)
         (["links", "--ranks", "two"], "ranks=two must be an even number"),
         (["links", "--ranks", "1000"], "ranks=1000 must be an even number"),
         (["links", "--passes", "0"], "passes=0 must be a whole number from 1 to 1000"),
-        (["links", "--out", __file__], "must be a folder, it is a file"),
+        (["links", "--out", __file__], f"--out {__file__} must be a folder, it is a file"),
         ([], "name what to measure: links"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from programs import collective_cases, mpi_programs
 from programs.collective_cases import CASES, DTYPES
 
-from parallel import Cluster, clock, elapse, simulate, spawn
+from parallel import Cluster, clock, elapse, ring_all_reduce, simulate, spawn
 from parallel.comm import MPI, MismatchError, mpi
 
 ALPHA, BETA = 2.0, 0.125  # binary fractions, so that times can be compared exactly
@@ -345,6 +345,11 @@ def test_rule_38_what_must_agree_is_in_the_name():
     inner = place(hand_written, "comm.whole_collective")
     text = f"rank 1 calls halve and add 4 ({inner}) where rank 0 calls halve and add 3 ({inner})"
     assert text in str(caught.value)
+
+
+def test_rule_38_the_same_collective_on_other_arrays_is_not_called_another_operation():
+    with pytest.raises(MismatchError, match=r"all_reduce\(3 float64, add\).*differ in what stands in parentheses"):
+        run(lambda comm: ring_all_reduce(comm, np.zeros(3 + comm.rank)), fidelity="collective")
 
 
 def test_rule_38_no_other_fidelity():

@@ -181,6 +181,7 @@ X = np.zeros(8)
         (lambda c: c.Allreduce(X > 0, X < 0, MPI.SUM), TypeError, "op=SUM is not defined for dtype bool"),
         (lambda c: c.Allreduce(X, np.zeros(8), max), TypeError, r"op=max combines Python objects \(allreduce\)"),
         (lambda c: c.Allreduce(X, np.zeros(8), None), TypeError, "op=None must be an operation"),
+        (lambda c: c.allreduce(1, "sum"), TypeError, "allreduce: op='sum' must be an operation"),
         (lambda c: c.Gather(X, None, root=1), TypeError, "Gather: recvbuf must be an array here"),
         (lambda c: c.Gather(X, np.zeros(17), root=1), ValueError, "17 elements, which are not 2 equal blocks"),
         (lambda c: c.Gather(X, np.zeros(18), root=1), ValueError, "do not fit: 18 elements, and 2 ranks x 8"),
@@ -197,7 +198,7 @@ X = np.zeros(8)
     ],
 )
 def test_rule_49_wrong_arguments(call, error, text):
-    with pytest.raises(error, match=f"rank 1: .*{text}|{text}"):
+    with pytest.raises(error, match=f"rank 1: .*{text}"):
         run(lambda comm: call(comm) if comm.rank == 1 else None)
 
 

@@ -256,6 +256,13 @@ def test_rule_13_what_is_no_buffer_is_refused(form, error, text):
         named(form)
 
 
+def test_rule_13_a_type_is_named_by_letters():
+    assert run(lambda comm: comm.Bcast([np.zeros(2), "d"])).results == [None, None]
+    assert run(lambda comm: comm.Bcast([np.zeros(2), "f8"])).results == [None, None]
+    with pytest.raises(TypeError, match="rank 0: Bcast: buf has the count 'float64', which must be an integer"):
+        run(lambda comm: comm.Bcast([np.zeros(2), "float64"]))
+
+
 def test_rule_13_what_travels_is_the_memory_in_its_order():
     x = np.asfortranarray(np.arange(6).reshape(2, 3))
 

@@ -9,6 +9,7 @@ import inspect
 import re
 import subprocess
 import sys
+import threading
 import weakref
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from parallel.comm import (
     DeadlockError,
     MessageError,
     MismatchError,
+    RankExit,
     SimComm,
     UnfinishedError,
     new_status,
@@ -849,13 +851,61 @@ def test_rule_42_nothing_is_left_alive():
     assert all(token() is None for token in tokens)
 
 
-@pytest.mark.parametrize("fault", [DeadlockError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("status", [None, 0])
+def test_rule_42_a_rank_may_leave_by_sys_exit(status):
+    def program(comm):
+        if comm.rank == 1:
+            sys.exit(status)
+        return comm.rank
+
+    assert run(program, 3).results == [0, None, 2]
+
+
+def test_rule_42_who_waits_for_a_rank_that_has_left_is_told():
+    def program(comm):
+        if comm.rank == 1:
+            sys.exit()
+        comm.Barrier()
+
+    with pytest.raises(DeadlockError, match="ended already: rank 1"):
+        run(program, 3)
+
+
+@pytest.mark.parametrize(("status", "text"), [(3, "3"), ("no data", "'no data'")])
+def test_rule_42_a_rank_that_leaves_with_a_status_is_named(status, text):
+    with pytest.raises(RankExit, match=rf"^rank 1 ended with sys.exit\({text}\)(\n|$)") as caught:
+        run(lambda comm: sys.exit(status) if comm.rank == 1 else comm.Barrier(), 3)
+    assert caught.value.status == (3 if status == 3 else 1)
+
+
+def test_rule_42_a_communicator_is_its_ranks_own():
+    outcomes = []
+
+    def in_another_thread(comm):
+        def work():
+            try:
+                comm.Barrier()
+            except RuntimeError as error:
+                outcomes.append(str(error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    run(in_another_thread)
+    assert len(outcomes) == 2
+    assert all("was used by another thread, or inside another simulation" in outcome for outcome in outcomes)
+    with pytest.raises(RuntimeError, match="rank 0: its communicator was used by another thread, or inside another"):
+        run(lambda comm: run(lambda inner: comm.Barrier()))
+
+
+@pytest.mark.parametrize("fault", [DeadlockError, KeyboardInterrupt, RankExit])
 def test_rule_42_a_simulation_can_follow_a_failed_one(fault):
     def program(comm):
         if fault is DeadlockError:
             receive(comm)
         if comm.rank == 1:
-            raise fault
+            raise SystemExit(2) if fault is RankExit else fault
         receive(comm)
 
     with pytest.raises(fault):
@@ -908,6 +958,11 @@ BAD_CALLS = [
     (lambda comm: comm.Send(array(1), -3), ValueError, "dest must be a rank .* 0 to 1, or PROC_NULL"),
     (lambda comm: comm.Iprobe(3), ValueError, r"Iprobe\(source=3, tag=-1\): source must be a rank"),
     (lambda comm: comm.Send_init(array(1), 9), ValueError, r"Send_init\(dest=9, tag=0\): dest must be a rank"),
+    (lambda comm: comm.Send(array(1), 0, 2**31), ValueError, r"tag=2147483648\): .* at most 2147483647"),
+    (lambda comm: comm.Recv(array(1), ANY_SOURCE, 2**31), ValueError, r"tag=2147483648\): .* at most 2147483647"),
+    (lambda comm: comm.Send(array(1), 0, 1.0), TypeError, r"tag=1\.0 must be an integer"),
+    (lambda comm: comm.Recv(array(1), 0.0), TypeError, r"Recv\(source=0\.0, tag=-1\): source=0\.0 must be an integer"),
+    (lambda comm: comm.Irecv(array(1), 0, 5.0), TypeError, r"tag=5\.0 must be an integer"),
     (lambda comm: comm.Send(np.array([{}]), 0), TypeError, "the buffer has dtype object; its objects live on one rank"),
     (lambda comm: comm.Isend(np.zeros(1, [("a", object)]), 0), TypeError, "its objects live"),
 ]
@@ -952,6 +1007,47 @@ def test_rule_44_numpy_integers_are_ranks():
 def test_rule_44_wrong_numbers_of_ranks(ranks, error, text):
     with pytest.raises(error, match=text):
         simulate(lambda comm: None, ranks)
+
+
+def test_rule_44_a_refused_buffer_has_no_other_error_behind_it():
+    with pytest.raises(TypeError, match="the buffer must be an array or") as caught:
+        run(lambda comm: comm.Send([1.0, 2.0], 0))
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"cluster": "dgx-v100x1"}, "cluster='dgx-v100x1' must be a Cluster; .*named_cluster"),
+        ({"args": 5}, r"args=5 must be a tuple of further arguments, as in args=\(8,\)"),
+        ({"args": "ab"}, "args='ab' must be a tuple"),
+    ],
+)
+def test_rule_44_wrong_arguments_of_simulate(arguments, text):
+    with pytest.raises(TypeError, match=text):
+        simulate(lambda comm, *more: None, 2, **arguments)
+
+
+def generates(comm):
+    yield comm.rank
+
+
+async def awaits(comm):
+    return comm.rank
+
+
+@pytest.mark.parametrize("program", [generates, awaits])
+def test_rule_44_a_program_of_which_a_call_runs_nothing(program):
+    with pytest.raises(TypeError, match=f"program=<function {program.__name__} .*`yield` or is `async`"):
+        run(program)
+    with pytest.raises(TypeError, match="its call alone runs nothing of it"):
+        run(lambda comm: program(comm))
+
+
+@pytest.mark.parametrize("seconds", ["1", None])
+def test_rule_44_work_is_a_number_of_seconds(seconds):
+    with pytest.raises(TypeError, match=f"seconds={seconds!r} must be a number"):
+        run(lambda comm: elapse(comm, seconds))
 
 
 def test_rule_44_wrong_clusters():

@@ -123,7 +123,7 @@ def test_the_timeline_has_a_lane_a_rank_and_an_arrow_a_message(spans, tmp_path):
     assert sorted(artist.get_label() for artist in boxes) == ["B", "F", "collective", "recv", "send", "wait"]
     (arrows,) = [artist for artist in axes.collections if type(artist).__name__ == "Quiver"]
     assert len(messages(spans)) == arrows.N
-    assert len(axes.texts) == sum(span.kind == "compute" for span in spans)
+    assert len(axes.texts) == sum(span.kind in ("compute", "collective") for span in spans)
     assert axes.get_xlabel() == "time (µs)"
     assert axes.get_title() == "ring"
 
@@ -137,6 +137,11 @@ def test_computations_bear_their_names_and_one_colour_a_kind_of_work():
     assert sorted(text.get_text() for text in axes.texts) == ["BW0", "BW0", "F0", "F0", "F1", "F1"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["F", "BW"]
     assert axes.get_xlabel() == "time (s)"
+
+
+def test_collectives_bear_their_names():
+    (axes,) = message_timeline(simulate(lambda comm: comm.Barrier(), 2).spans).figure.axes
+    assert [text.get_text() for text in axes.texts if text.get_text() == "Barrier"] == ["Barrier"] * 2
 
 
 def test_a_timeline_of_some_ranks_has_only_those(spans):

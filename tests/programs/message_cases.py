@@ -299,6 +299,8 @@ BAD_CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "dest out of range": lambda comm, MPI: comm.Send(np.zeros(1), comm.Get_size()),
     "negative dest": lambda comm, MPI: comm.Send(np.zeros(1), -7),
     "negative tag": lambda comm, MPI: comm.Send(np.zeros(1), 0, -3),
+    "tag beyond an int of C": lambda comm, MPI: comm.Send(np.zeros(1), 0, 2**31),
+    "expected tag beyond an int of C": lambda comm, MPI: comm.Recv(np.zeros(1), 0, 2**40),
     "source out of range": lambda comm, MPI: comm.Recv(np.zeros(1), comm.Get_size()),
     "dest is no integer": lambda comm, MPI: comm.Send(np.zeros(1), "next"),
     "not contiguous": lambda comm, MPI: comm.Send(np.zeros((4, 4))[:, 1], 0),
@@ -307,6 +309,7 @@ BAD_CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "no buffer": lambda comm, MPI: comm.Send(5, 0),
     "negative count": lambda comm, MPI: comm.Send([np.zeros(2), -1], 0),
     "no such type": lambda comm, MPI: comm.Send([np.zeros(2), "no type"], 0),
+    "NumPy's long name of a type": lambda comm, MPI: comm.Send([np.zeros(2), "float64"], 0),
     "what cannot be pickled": lambda comm, MPI: comm.send(lambda: None, 0),
     "started twice": lambda comm, MPI: _start_twice(comm),
 }

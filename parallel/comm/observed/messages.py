@@ -3,30 +3,21 @@
 from typing import Any
 
 from parallel.comm.errors import ANY_SOURCE, ANY_TAG
-from parallel.comm.observed.core import Observer, bytes_of, rank_text, tag_text
+from parallel.comm.observed.core import bytes_of, rank_text, tag_text
+from parallel.comm.observed.posting import Posting, from_text
 from parallel.comm.observed.request import ObservedRequest
 
 
-class Messages(Observer):
+class Messages(Posting):
     """Capital-letter point-to-point calls."""
 
     def Send(self, buf: Any, dest: int, tag: int = 0) -> None:
         """As the communicator's own."""
-        self._send("Send", "Isend", buf, dest, tag)
+        self._send("Send", "Isend", buf, bytes_of, dest, tag)
 
     def Ssend(self, buf: Any, dest: int, tag: int = 0) -> None:
         """As the communicator's own."""
-        self._send("Ssend", "Issend", buf, dest, tag)
-
-    def _send(self, name: str, started: str, buf: Any, dest: int, tag: int) -> None:
-        start = self.clock()
-        self._enter_sent(dest, tag)
-        if self._limited:
-            request = getattr(self.observed, started)(buf, dest, tag)
-            self._wait([request], f"{name} to {dest} tag {tag}", [dest])
-        else:
-            getattr(self.observed, name)(buf, dest, tag)
-        self._note_sent(name, start, bytes_of(buf), dest, tag)
+        self._send("Ssend", "Issend", buf, bytes_of, dest, tag)
 
     def Recv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Any = None) -> None:
         """As the communicator's own."""
@@ -34,7 +25,7 @@ class Messages(Observer):
         status = status if status is not None else self.new_status()
         if self._limited:
             receive = self.observed.Irecv(buf, source, tag)
-            call = f"Recv from {rank_text(source)} {tag_text(tag)}"
+            call = from_text("Recv", source, tag)
             self._wait([receive], call, [source], [status], receive)
         else:
             self.observed.Recv(buf, source, tag, status)
@@ -87,37 +78,16 @@ class Messages(Observer):
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> ObservedRequest:
         """As the communicator's own; the span ends with the request's Wait."""
-        return self._isend("Isend", buf, dest, tag)
+        return self._begin_send(ObservedRequest, "Isend", buf, bytes_of, dest, tag)
 
     def Issend(self, buf: Any, dest: int, tag: int = 0) -> ObservedRequest:
         """As the communicator's own; the span ends with the request's Wait."""
-        return self._isend("Issend", buf, dest, tag)
-
-    def _isend(self, name: str, buf: Any, dest: int, tag: int) -> ObservedRequest:
-        start = self.clock()
-        self._enter_sent(dest, tag)
-        request = getattr(self.observed, name)(buf, dest, tag)
-
-        def note(status: Any) -> None:
-            self._note_sent(name, start, bytes_of(buf), dest, tag)
-
-        return ObservedRequest(self, request, f"{name} to {dest} tag {tag}", note, [dest])
+        return self._begin_send(ObservedRequest, "Issend", buf, bytes_of, dest, tag)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> ObservedRequest:
         """As the communicator's own; the span ends with the request's Wait."""
-        start = self.clock()
-        request = self.observed.Irecv(buf, source, tag)
-
-        def note(status: Any) -> None:
-            self._note_received("Irecv", start, status)
-
-        call = f"Irecv from {rank_text(source)} {tag_text(tag)}"
-        return ObservedRequest(self, request, call, note, [source], receives=True)
+        return self._begin_receive(ObservedRequest, "Irecv", buf, source, tag)
 
     def Probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Any = None) -> bool:
         """As the communicator's own."""
-        if not self._limited:
-            return bool(self.observed.Probe(source, tag, status))
-        call = f"Probe from {rank_text(source)} {tag_text(tag)}"
-        self._wait_until(lambda: self.observed.Iprobe(source, tag, status), call, [source])
-        return True
+        return self._probe("Probe", "Iprobe", source, tag, status)

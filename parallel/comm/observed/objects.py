@@ -4,37 +4,28 @@ import pickle
 from typing import Any
 
 from parallel.comm.errors import ANY_SOURCE, ANY_TAG
-from parallel.comm.observed.core import Observer, rank_text, tag_text
+from parallel.comm.observed.core import rank_text, tag_text
+from parallel.comm.observed.posting import Posting, from_text
 from parallel.comm.observed.request import ObservedObjectRequest
 
 
-class Objects(Observer):
+class Objects(Posting):
     """Small-letter point-to-point calls. An object is pickled once more than without observer, to know its size."""
 
     def send(self, obj: Any, dest: int, tag: int = 0) -> None:
         """As the communicator's own."""
-        self._send_object("send", "isend", obj, dest, tag)
+        self._send("send", "isend", obj, pickled_bytes, dest, tag)
 
     def ssend(self, obj: Any, dest: int, tag: int = 0) -> None:
         """As the communicator's own."""
-        self._send_object("ssend", "issend", obj, dest, tag)
-
-    def _send_object(self, name: str, started: str, obj: Any, dest: int, tag: int) -> None:
-        start = self.clock()
-        self._enter_sent(dest, tag)
-        if self._limited:
-            request = getattr(self.observed, started)(obj, dest, tag)
-            self._wait([request], f"{name} to {dest} tag {tag}", [dest])
-        else:
-            getattr(self.observed, name)(obj, dest, tag)
-        self._note_sent(name, start, len(pickle.dumps(obj)), dest, tag)
+        self._send("ssend", "issend", obj, pickled_bytes, dest, tag)
 
     def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Any = None) -> Any:
         """As the communicator's own."""
         start = self.clock()
         status = status if status is not None else self.new_status()
         if self._limited:
-            obj = self._receive_object(f"recv from {rank_text(source)} {tag_text(tag)}", [source], source, tag, status)
+            obj = self._receive_object(from_text("recv", source, tag), [source], source, tag, status)
         else:
             obj = self.observed.recv(buf, source, tag, status)
         self._note_received("recv", start, status)
@@ -74,43 +65,27 @@ class Objects(Observer):
             self._wait([send], call, [dest])
         else:
             obj = self.observed.sendrecv(sendobj, dest, sendtag, recvbuf, source, recvtag, status)
-        self._note_sent("sendrecv", start, len(pickle.dumps(sendobj)), dest, sendtag)
+        self._note_sent("sendrecv", start, pickled_bytes(sendobj), dest, sendtag)
         self._note_received("sendrecv", start, status)
         return obj
 
     def isend(self, obj: Any, dest: int, tag: int = 0) -> ObservedObjectRequest:
         """As the communicator's own; the span ends with the request's wait."""
-        return self._isend_object("isend", obj, dest, tag)
+        return self._begin_send(ObservedObjectRequest, "isend", obj, pickled_bytes, dest, tag)
 
     def issend(self, obj: Any, dest: int, tag: int = 0) -> ObservedObjectRequest:
         """As the communicator's own; the span ends with the request's wait."""
-        return self._isend_object("issend", obj, dest, tag)
-
-    def _isend_object(self, name: str, obj: Any, dest: int, tag: int) -> ObservedObjectRequest:
-        start, nbytes = self.clock(), len(pickle.dumps(obj))
-        self._enter_sent(dest, tag)
-        request = getattr(self.observed, name)(obj, dest, tag)
-
-        def note(status: Any) -> None:
-            self._note_sent(name, start, nbytes, dest, tag)
-
-        return ObservedObjectRequest(self, request, f"{name} to {dest} tag {tag}", note, [dest])
+        return self._begin_send(ObservedObjectRequest, "issend", obj, pickled_bytes, dest, tag)
 
     def irecv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> ObservedObjectRequest:
         """As the communicator's own; the span ends with the request's wait."""
-        start = self.clock()
-        request = self.observed.irecv(buf, source, tag)
-
-        def note(status: Any) -> None:
-            self._note_received("irecv", start, status)
-
-        call = f"irecv from {rank_text(source)} {tag_text(tag)}"
-        return ObservedObjectRequest(self, request, call, note, [source], receives=True)
+        return self._begin_receive(ObservedObjectRequest, "irecv", buf, source, tag)
 
     def probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Any = None) -> bool:
         """As the communicator's own."""
-        if not self._limited:
-            return bool(self.observed.probe(source, tag, status))
-        call = f"probe from {rank_text(source)} {tag_text(tag)}"
-        self._wait_until(lambda: self.observed.iprobe(source, tag, status), call, [source])
-        return True
+        return self._probe("probe", "iprobe", source, tag, status)
+
+
+def pickled_bytes(obj: Any) -> int:
+    """Length of an object's pickle."""
+    return len(pickle.dumps(obj))
