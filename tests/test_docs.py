@@ -19,6 +19,8 @@ PAGES = [
         "profiling", "pictures", "debugging", "tensor-parallel", "clusters", "collectives",
         "data-parallel", "parameter-server", "staleness", "pipeline",
         "how-it-works/graph", "how-it-works/ring", "how-it-works/simulation", "how-it-works/staleness",
+        "how-it-works/memory", "how-it-works/roofline", "how-it-works/overlap", "how-it-works/tensor-parallel",
+        "how-it-works/pipeline", "choosing",
     )
 ]  # fmt: skip
 
@@ -45,7 +47,7 @@ def run_page(page: Path) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_the_programs_of_a_page_print_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write pictures
     assert run_page(page) == []
