@@ -1,7 +1,7 @@
 """Follow every link of the built site that stays inside it: `python docs/check_links.py docs/_build/html`.
 
-A link to a page that is not there, or to a place that the page does not have, is printed with the page it stands on. The
-exit status is 1 if there is one. Links to other sites are not followed: the check needs no network.
+A link to a page that is not there, or to a place that the page does not have, is printed with the page it stands on.
+The exit status is 1 if there is one. Links to other sites are not followed: the check needs no network.
 """
 
 from __future__ import annotations
