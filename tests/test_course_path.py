@@ -33,6 +33,14 @@ def opening(path: Path) -> str:
     return "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
 
 
+def numbers_of_exercises(path: Path) -> set[int]:
+    """Those that a notebook's texts name."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    sentences = re.findall(r"[Ee]xercises? .*?(?:\n|$).*", text)
+    return {int(digits) for sentence in sentences for digits in re.findall(r"\b\d\d\b", sentence)}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_in_the_index_with_its_time_and_says_its_goal(path, rows):
     number = int(path.name[:2])
@@ -42,6 +50,8 @@ def test_a_notebook_is_in_the_index_with_its_time_and_says_its_goal(path, rows):
     said = re.search(r"\*\*Time:?\*\*:? (\d+) min", text)
     if said:
         assert int(said[1]) == rows[number].minutes
+    missing = set(rows[number].exercises) - numbers_of_exercises(path)
+    assert not missing, f"{path.name} does not name exercises {missing}"
     assert f"({path.name})" in PAGES[1].read_text(encoding="utf-8")
 
 
