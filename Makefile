@@ -37,6 +37,7 @@ lint: $(STAMPS)/test $(STAMPS)/dev
 
 docs: $(STAMPS)/docs
 	@$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	@$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 # A notebook is one test: the limit is for all of it.

@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "api_pages",
+    "benchmark_pages",
     "docstring_text",
     "mathml",
     "unlisted_pages",
@@ -70,11 +71,11 @@ pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
 # The notebooks live in notebooks/, where a student opens them. Sphinx reads only what lies below docs/, so each
-# build takes copies (docs/notebooks/.gitignore keeps them out of the repository), from which the way to the figures
-# is shorter. Only a notebook that changed is written: a newer file would be executed again.
+# build takes copies (docs/notebooks/.gitignore keeps them out of the repository), from which the way to pages and
+# figures is shorter. Only a notebook that changed is written: a newer file would be executed again.
 for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
     target = DOCS / "notebooks" / notebook.name
-    text = notebook.read_text(encoding="utf-8").replace("../docs/figures/", "../figures/")
+    text = notebook.read_text(encoding="utf-8").replace("../docs/", "../")
     if not target.exists() or target.read_text(encoding="utf-8") != text:
         target.write_text(text, encoding="utf-8")
 for copy in (DOCS / "notebooks").glob("*.ipynb"):

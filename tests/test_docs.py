@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from minigrad.kernels.emulate import find_compiler
+
 DOCS = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [
@@ -19,6 +21,8 @@ PAGES = [
         "profiling", "pictures", "debugging", "tensor-parallel", "clusters", "collectives",
         "data-parallel", "parameter-server", "staleness", "pipeline",
         "how-it-works/graph", "how-it-works/ring", "how-it-works/simulation", "how-it-works/staleness",
+        "how-it-works/memory", "how-it-works/roofline", "how-it-works/overlap", "how-it-works/tensor-parallel",
+        "how-it-works/pipeline", "choosing",
     )
 ]  # fmt: skip
 
@@ -45,8 +49,18 @@ def run_page(page: Path) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def needs_compiler() -> None:
+    """Skip where CUDA cannot be run on the CPU."""
+    try:
+        find_compiler()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_the_programs_of_a_page_print_what_it_says(page, tmp_path, monkeypatch):
+    if "EmulatedModule" in page.read_text(encoding="utf-8"):
+        needs_compiler()
     monkeypatch.chdir(tmp_path)  # some write pictures
     assert run_page(page) == []
 
@@ -71,14 +85,39 @@ def test_committed_figures_are_those_that_the_scripts_draw(monkeypatch):
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python docs/figures/make.py"
 
 
-def test_docstrings_are_shown_as_they_were_written():
-    spec = importlib.util.spec_from_file_location("docstring_text", DOCS / "extensions" / "docstring_text.py")
+def loaded(path: Path):
+    """A file of the site's machinery, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_docstrings_are_shown_as_they_were_written():
+    module = loaded(DOCS / "extensions" / "docstring_text.py")
     results = doctest.testmod(module)
     assert results.attempted >= 2
     assert results.failed == 0
+
+
+def test_broken_links_are_found(tmp_path):
+    (tmp_path / "index.html").write_text(
+        '<h1 id="top">A</h1><a href="b/page.html#here">1</a><a href="#top">2</a><a href="https://example.org/x">3</a>'
+        '<a href="gone.html">4</a><a href="b/page.html#gone">5</a><img src="gone.svg">'
+    )
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "page.html").write_text('<p id="here"></p><a href="../index.html">6</a>')
+    found = loaded(DOCS / "check_links.py").broken_links(tmp_path)
+    assert [line.split(": ")[1] for line in found] == ["gone.html", "b/page.html#gone", "gone.svg"]
+
+
+def test_benchmarks_stand_one_level_down_and_all_of_them():
+    module = loaded(DOCS / "extensions" / "benchmark_pages.py")
+    text = "# A\n\n```sh\n# a comment\n```\n## B"
+    assert module.one_level_down(text) == "## A\n\n```sh\n# a comment\n```\n### B"
+    assert len(module.readmes()) >= 4
+    assert module.LINE in (DOCS / "benchmarks.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_notebooks_are_kept_without_outputs():
