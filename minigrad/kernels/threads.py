@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-BLOCK_ELEMENTS = 1 << 15
-"""Elements in a block: 128 kB of float32, so that the three or four arrays of a kernel fit in 1 MB of L2."""
+BLOCK_ELEMENTS = 1 << 16
+"""Elements in a block: 256 kB of float32, so that the three or four arrays of a kernel fit in 1 MB of L2. Smaller
+blocks cost more in calls, and in threads that wait for the interpreter's lock between them."""
 
 THREADS_FROM = 1 << 17
 """Elements below which one thread is faster: to wake another takes as long as the work does."""
@@ -85,18 +86,24 @@ def default_thread_count() -> int:
     return min(cores, MOST_THREADS)
 
 
-def for_row_blocks(work: Callable[[slice], None], rows: int, width: int = 1) -> None:
+def block_rows(width: int) -> int:
+    """Rows of `width` elements in a block of about `BLOCK_ELEMENTS`; at least one."""
+    return max(1, BLOCK_ELEMENTS // max(width, 1))
+
+
+def for_row_blocks(work: Callable[[slice], None], rows: int, width: int = 1, *, height: int | None = None) -> None:
     """Call `work(block)` for slices of rows that together are all of them, on as many threads as may be used.
 
     Args:
-        work: computes its rows and writes them where no other call writes. It must not return anything.
+        work: computes its rows and writes them where no other call writes.
         rows: number of rows.
-        width: elements in a row; a block has about `BLOCK_ELEMENTS` elements, and at least one row.
+        width: elements in a row.
+        height: rows in a block; left out, `block_rows(width)`.
 
     Raises:
         Exception: whatever `work` raised, once all threads have stopped.
     """
-    height = max(1, BLOCK_ELEMENTS // max(width, 1))
+    height = block_rows(width) if height is None else height
     threads = thread_count()
     if rows * width < THREADS_FROM or threads == 1 or rows <= height:
         for start in range(0, rows, height):
