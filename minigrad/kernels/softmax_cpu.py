@@ -1,9 +1,9 @@
-"""Softmax and cross-entropy on NumPy arrays in blocks of rows, with one pass less than the formula has.
+"""Softmax and cross-entropy on NumPy arrays in blocks of rows, with two passes less than the formula has.
 
 The plain forms are in naive_cpu.py. They subtract the largest entry of each row first, so that exp cannot overflow:
-one pass to find it, one to subtract it. Mostly it could not overflow anyway. So a block is looked at as a whole first
-(one fast pass), and where its largest entry is below `LARGEST` and no row's sum vanishes, exp takes the entries as they
-are: softmax is the same for any shift. The rest is in the cache: the exponentials, their row sums, the scaling.
+one pass to find it, one to subtract it. Mostly it could not overflow anyway, and softmax is the same for any shift. So
+exp takes the entries as they are, and where a row's sum tells that this went wrong, the block is done again with the
+shift. The rest is in the cache: the exponentials, their row sums, the scaling.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from minigrad.kernels import naive_cpu
 from minigrad.kernels.row_sums_cpu import row_dots, row_sums
 from minigrad.kernels.threads import for_row_blocks
 
-LARGEST = 60.0  # exp(60) = 1e26: a row of 1e12 of them still has a sum in float32
-SMALLEST_SUM = 1e-20  # a smaller sum would be made of numbers that lose digits near float32's smallest, 1e-38
+SMALLEST_SUM, LARGEST_SUM = 1e-20, 1e30
+"""Row sums of exponentials between which no shift is needed: in float32 a number below 1e-38 loses digits, so those
+that matter to a sum of 1e-20 are exact, and so is 1 over a sum of 1e30."""
+
+LARGEST_LOG_SUM = 60.0  # exp(60) = 1e26
 
 
 def softmax_forward(x: Array, axis: int = -1) -> Array:
@@ -32,7 +35,7 @@ def softmax_forward(x: Array, axis: int = -1) -> Array:
     Returns:
         Array of x's shape and dtype.
 
-    Cost: 4 passes over a block in the cache.
+    Cost: 3 passes over a block in the cache.
     """
     if not fits(x, axis):
         return naive_cpu.softmax_forward(x, axis)
@@ -51,7 +54,7 @@ def softmax_forward(x: Array, axis: int = -1) -> Array:
 def softmax_backward(grad: Array, y: Array, axis: int = -1) -> Array:
     """Gradient of softmax from its *output* y: (grad - sum(grad y)) y, never building the Jacobian.
 
-    Cost: 4 passes over a block in the cache.
+    Cost: 3 passes over a block in the cache.
     """
     if not fits(y, axis) or grad.dtype != y.dtype:
         return naive_cpu.softmax_backward(grad, y, axis)
@@ -77,7 +80,7 @@ def cross_entropy_forward(logits: Array, targets: Array) -> tuple[Array, Array]:
     Returns:
         (losses (N,), log of the sum of exponentials (N,)); the second is what the backward needs.
 
-    Cost: 3 passes over a block in the cache; the exponentials never leave it.
+    Cost: 2 passes over a block in the cache; the exponentials never leave it.
     """
     if not fits(logits, -1):
         return naive_cpu.cross_entropy_forward(logits, targets)
@@ -98,14 +101,15 @@ def cross_entropy_forward(logits: Array, targets: Array) -> tuple[Array, Array]:
 def cross_entropy_backward(grad: Array, logits: Array, targets: Array, log_sum: Array) -> Array:
     """softmax(logits) - one_hot(targets), each row times its grad (N,).
 
-    Cost: 3 passes over a block in the cache, one less than exp(logits - log_sum) times grad where no number is large.
+    Cost: 2 passes over a block in the cache: exp(logits) exp(-log_sum) grad, where neither is too large, is a pass less
+    than exp(logits - log_sum) grad.
     """
     dlogits = np.empty(logits.shape, logits.dtype)
 
     def work(block: slice) -> None:
         some, shift, out = logits[block], log_sum[block, None], dlogits[block]
         factor = np.asarray(grad[block, None], some.dtype)
-        if some.size and some.max() <= LARGEST and np.abs(shift).max() <= LARGEST:
+        if np.abs(shift).max(initial=0.0) <= LARGEST_LOG_SUM:  # no logit is larger than the log of the sum
             np.exp(some, out=out)
             out *= np.exp(-shift) * factor
         else:
@@ -124,10 +128,10 @@ def exponentials(x: Array, out: Array) -> tuple[Array, Array | None]:
     Returns:
         (row sums (n, 1), peak (n, 1)); the peak is the largest entry of each row, or None where 0 did as well.
     """
-    if x.max() <= LARGEST:
+    with np.errstate(over="ignore"):  # an infinite sum shows it
         sums = row_sums(np.exp(x, out=out))
-        if sums.min() >= SMALLEST_SUM:
-            return sums, None
+    if sums.min() >= SMALLEST_SUM and sums.max() <= LARGEST_SUM:  # false for NaN
+        return sums, None
     peak = x.max(axis=1, keepdims=True)
     np.subtract(x, peak, out=out)
     return row_sums(np.exp(out, out=out)), peak

@@ -31,8 +31,9 @@ BLOCK_ELEMENTS = 1 << 16
 """Elements in a block: 256 kB of float32, so that the three or four arrays of a kernel fit in 1 MB of L2. Smaller
 blocks cost more in calls, and in threads that wait for the interpreter's lock between them."""
 
-THREADS_FROM = 1 << 17
-"""Elements below which one thread is faster: to wake another takes as long as the work does."""
+THREADS_FROM = 1 << 18
+"""Elements below which one thread works alone. To wake another and to wait for it takes 30 us, which is what half of a
+GELU of 2^17 float32 takes, or all of a product of 2^18: tests/benchmarks/cpu_kernels."""
 
 MOST_THREADS = 64
 
