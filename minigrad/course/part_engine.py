@@ -42,7 +42,7 @@ ENGINE = (
     Exercise(
         3, "softmax_cross_entropy", "softmax and cross-entropy backward",
         "Write the two gradients that every classifier starts from, without a Jacobian.",
-        ("minigrad.kernels.cpu.softmax_backward", "minigrad.kernels.cpu.cross_entropy_backward"),
+        ("minigrad.kernels.naive_cpu.softmax_backward", "minigrad.kernels.naive_cpu.cross_entropy_backward"),
         (
             "Every output of a softmax depends on every input of its row: raising one lowers the others.",
             "dy_i/dx_j = y_i (1[i = j] - y_j). Multiply by grad_i and sum over i; what is left needs one sum a row. "
@@ -55,7 +55,7 @@ ENGINE = (
     Exercise(
         4, "gelu", "GELU in both forms",
         "Write GELU and its derivative, in the exact form and in the tanh form.",
-        ("minigrad.kernels.cpu.gelu_forward", "minigrad.kernels.cpu.gelu_backward"),
+        ("minigrad.kernels.naive_cpu.gelu_forward", "minigrad.kernels.naive_cpu.gelu_backward"),
         (
             "Given to you in the same file: normal_cdf(x) returns Phi(x) and exp(-x^2/2), gelu_tanh_factor(x) returns "
             "tanh(u). The two forms differ by less than a thousandth, so that a backward of the wrong form looks right "
@@ -70,7 +70,7 @@ ENGINE = (
     Exercise(
         8, "layer_norm", "layer norm backward",
         "Pull a gradient back through layer norm and RMS norm, whose mean and deviation depend on every x of the row.",
-        ("minigrad.kernels.cpu.layer_norm_backward", "minigrad.kernels.cpu.rms_norm_backward"),
+        ("minigrad.kernels.naive_cpu.layer_norm_backward", "minigrad.kernels.naive_cpu.rms_norm_backward"),
         (
             "x_j reaches x_hat_i on three ways: directly (if i = j), through the mean, and through the deviation. Take "
             "them one at a time, with h = grad weight as the gradient of x_hat.",

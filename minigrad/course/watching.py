@@ -46,7 +46,7 @@ def changes(root: Path, poll: float = POLL) -> Iterator[set[str]]:
 def affected(changed: set[str], current: Exercise | None) -> list[Exercise]:
     """The exercises to check again: those whose own files changed, else the one the student is at."""
     own = [exercise for exercise in EXERCISES if changed & set(files_of(exercise))]
-    # Several exercises share kernels/cpu.py. Those already passed are worth a look, later ones are not due yet.
+    # Several exercises share kernels/naive_cpu.py. Those already passed are worth a look, later ones are not due yet.
     due = [exercise for exercise in own if current is None or exercise.number <= current.number]
     return due or own[:1] or ([current] if current is not None else [])
 

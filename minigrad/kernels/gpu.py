@@ -26,10 +26,11 @@ from minigrad.kernels.launch_cuda import (
 __all__ = [
     "adamw_update", "attention_backward", "attention_forward", "bias_gelu_backward", "bias_gelu_forward",
     "blockwise_attention_backward", "blockwise_attention_forward", "col2im", "column_sum", "cross_entropy_backward",
-    "cross_entropy_forward", "dropout", "embedding_backward", "embedding_forward", "gelu_backward", "gelu_forward",
-    "im2col", "layer_norm_backward", "layer_norm_forward", "matmul", "normal_cdf", "packed_attention_backward",
-    "packed_attention_forward", "require_gpu", "rms_norm_backward", "rms_norm_forward", "sgd_update",
-    "softmax_backward", "softmax_forward", "sum_of_squares",
+    "cross_entropy_forward", "dropout", "embedding_backward", "embedding_forward", "gelu_backward",
+    "gelu_backward_from_slope", "gelu_forward", "gelu_forward_with_slope", "im2col", "layer_norm_backward",
+    "layer_norm_forward", "matmul", "normal_cdf", "packed_attention_backward", "packed_attention_forward",
+    "require_gpu", "rms_norm_backward", "rms_norm_forward", "sgd_update", "softmax_backward", "softmax_forward",
+    "sum_of_squares",
 ]  # fmt: skip
 
 # --------------------------------------------------------------------------------------------- elementwise
@@ -45,6 +46,16 @@ def gelu_forward(x: Array, approximate: str = "none") -> Array:
 def gelu_backward(grad: Array, x: Array, approximate: str = "none") -> Array:
     """Gradient of `gelu_forward` in the same form. Cost: 12 bytes per float32 element."""
     return launch_elementwise("gelu.cu", f"gelu_backward_{gelu_form(approximate)}", {"grad": grad, "x": x})[0]
+
+
+def gelu_forward_with_slope(x: Array, approximate: str = "none") -> tuple[Array, Array | None]:
+    """(gelu of x, None): the derivative is cheaper to compute again than to write and read."""
+    return gelu_forward(x, approximate), None
+
+
+def gelu_backward_from_slope(grad: Array, slope: Array) -> Array:
+    """grad times a derivative that somebody kept."""
+    return grad * slope
 
 
 def gelu_form(approximate: str) -> str:
@@ -450,9 +461,11 @@ def adamw_update(
 
 
 def sgd_update(
-    param: Array, grad: Array, velocity: Array, lr: float, momentum: float, weight_decay: float
+    param: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, weight_decay: float
 ) -> None:
     """One step of SGD with momentum in place on param and velocity; both C-contiguous."""
+    if velocity is None:
+        velocity = require_gpu().zeros_like(param)
     dtype = check_arrays(param=param, grad=grad, velocity=velocity)
     numbers = map(dtype.type, (lr, momentum, weight_decay))
     arrays = (param, contiguous(grad)[0], velocity)

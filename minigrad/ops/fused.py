@@ -11,21 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.autograd import Function, Fused
+from minigrad.autograd import Function, Fused, is_grad_enabled
 from minigrad.device import Array
 from minigrad.kernels import kernels_for
-from minigrad.kernels.cpu import CUBIC, SQRT_2_OVER_PI
+from minigrad.kernels.constants import CUBIC, SQRT_2_OVER_PI
 
 
 class Gelu(Fused):
-    """x Phi(x), or its tanh form."""
+    """x Phi(x), or its tanh form. Its derivative is made in the forward, while x is in the cache."""
+
+    slope: Array | None = None
 
     def forward(self, x: Array, *, approximate: str = "none") -> Array:
         self.approximate = approximate
-        return kernels_for(x).gelu_forward(x, approximate)
+        if not is_grad_enabled():
+            return kernels_for(x).gelu_forward(x, approximate)
+        y, self.slope = kernels_for(x).gelu_forward_with_slope(x, approximate)
+        return y
 
     def backward(self, grad: Any, x: Any) -> tuple[Any]:
-        return (kernels_for(x).gelu_backward(grad, x, self.approximate),)
+        if self.slope is None:
+            return (kernels_for(x).gelu_backward(grad, x, self.approximate),)
+        return (kernels_for(x).gelu_backward_from_slope(grad, self.slope),)
 
     @staticmethod
     def composite(x: Any, *, approximate: str = "none") -> Any:

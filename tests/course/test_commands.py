@@ -122,13 +122,13 @@ def test_the_workspaces_own_command_asks_the_installed_course(workspace: Workspa
 
 
 def test_watch_looks_at_what_was_saved() -> None:
-    shape, cpu = "minigrad/ops/shape.py", "minigrad/kernels/cpu.py"
+    shape, cpu, naive = "minigrad/ops/shape.py", "minigrad/kernels/cpu.py", "minigrad/kernels/naive_cpu.py"
     assert affected({shape}, exercise(2)) == [exercise(2)]
-    assert affected({cpu}, exercise(3)) == [exercise(3)]
-    assert affected({cpu}, exercise(4)) == [exercise(3), exercise(4)]
+    assert affected({naive}, exercise(3)) == [exercise(3)]
+    assert affected({naive}, exercise(4)) == [exercise(3), exercise(4)]
     assert affected({"minigrad/nn/layers.py"}, exercise(2)) == [exercise(2)]
     assert affected({shape}, exercise(1)) == [exercise(2)]
-    assert affected({cpu}, None) == [exercise(number) for number in (3, 4, 8, 9)]
+    assert affected({naive, cpu}, None) == [exercise(number) for number in (3, 4, 8, 9)]
     assert affected({"minigrad/nn/layers.py"}, None) == []
 
 

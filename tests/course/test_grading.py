@@ -40,7 +40,7 @@ def test_a_broken_exercise_costs_only_itself(perfect: Workspace) -> None:
 
 
 def test_exercises_in_one_file_are_graded_apart(written: Written) -> None:
-    """03 and 04 are both in kernels/cpu.py; one that only fails when it is called breaks nothing else."""
+    """03 and 04 are both in kernels/naive_cpu.py; one that only fails when it is called breaks nothing else."""
     root = written(3, "def softmax_backward(grad, y, axis=-1):\n    import os\n    os._exit(0)\n")
     assert grade_one(exercise(3), root).status != PASSED
     assert grade_one(exercise(4), root).status == PASSED

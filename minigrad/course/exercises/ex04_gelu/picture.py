@@ -9,7 +9,7 @@ FORMS = ("none", "tanh")
 
 def run(case: dict[str, Any]) -> Any:
     """Both functions in both forms, along a line."""
-    from minigrad.kernels.cpu import gelu_backward, gelu_forward
+    from minigrad.kernels.naive_cpu import gelu_backward, gelu_forward
 
     x = np.linspace(-5, 5, 401)
     one = np.ones_like(x)

@@ -11,7 +11,7 @@ STEPS = 80
 
 def run(case: dict[str, Any]) -> Any:
     """Plain descent on |layer_norm(x) - goal|^2 / 2."""
-    from minigrad.kernels.cpu import layer_norm_backward, layer_norm_forward
+    from minigrad.kernels.naive_cpu import layer_norm_backward, layer_norm_forward
 
     x, weight, bias = START.copy(), np.ones(5), np.zeros(5)
     path, sums = [x.copy()], []

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minigrad.kernels.cpu import CUBIC, SQRT_2_OVER_PI, gelu_tanh_factor, normal_cdf
+from minigrad.kernels.naive_cpu import CUBIC, SQRT_2_OVER_PI, gelu_tanh_factor, normal_cdf
 
 
 def gelu_backward(grad: Any, x: Any, approximate: str = "none") -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minigrad.kernels.cpu import normal_cdf
+from minigrad.kernels.naive_cpu import normal_cdf
 
 
 def gelu_forward(x: Any, approximate: str = "none") -> Any:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from minigrad.kernels.cpu import normal_cdf
+from minigrad.kernels.naive_cpu import normal_cdf
 
 
 def gelu_backward(grad: Any, x: Any, approximate: str = "none") -> Any:
