@@ -3,7 +3,8 @@
 `attention_forward` and `attention_backward` in cpu.py are the formula, and the oracle of these kernels, which compute
 the same with less memory traffic. That is what attention costs on a CPU:
 
-- Heads are strided views into one (B, T, 3 C) array. BLAS reads and writes them where they are: no copies.
+- Heads are strided views into one (B, T, 3 C) array. BLAS reads and writes them where they are. Only what it would
+  have to read transposed is copied: with hd as short as it is, a b^T runs at half the speed of a b.
 - A causal triangle is cut into bands of rows. A band stops at its own last key: with two bands a quarter of all
   scores is never computed, with many nearly half, and only the square on the diagonal needs a mask.
 - A few sequences are done at a time, so that their scores stay in the core's cache between one pass and the next.
@@ -26,7 +27,7 @@ from minigrad.device import Array
 
 BAND = 64  # rows of scores in a band
 SMALL = 40.0  # e^40 is 2e17: in float32 a sum of 1e21 of them is finite, and e^-40 has all its digits
-AT_A_TIME = 1 << 16  # scores: half a megabyte of float64, a part of the L2 cache; fewer cost more in calls
+AT_A_TIME = 1 << 18  # scores: a megabyte of float32, about the L2 cache; fewer cost more in calls
 
 
 class PackedWeights(NamedTuple):
@@ -53,30 +54,37 @@ def packed_attention_forward(qkv: Array, heads: int, causal: bool) -> tuple[Arra
     Returns:
         (output (B, T, C), what the backward needs).
 
-    Cost: 4 T^2 C FLOPs a sequence and 3 passes over T^2 heads scores; about half of both if causal and T >> 64.
+    Cost: 4 T^2 C FLOPs a sequence and 3 passes over T^2 heads scores; about half of both if causal and T >> BAND.
     """
     B, T, width = qkv.shape
-    query, key, value = split_heads(qkv, heads)
-    query = query * (1.0 / math.sqrt(query.shape[-1]))  # hd numbers a row to scale here, T in the scores
+    scale = 1.0 / math.sqrt(width // (3 * heads))
     out = np.empty((B, T, width // 3), qkv.dtype)
-    out_heads = cut_heads(out, heads)
-    kept = PackedWeights([], np.empty((B, heads, T, 1), qkv.dtype))
-    for rows, keys in bands(T, causal):
-        weights = np.empty((B, heads, rows.stop - rows.start, keys), qkv.dtype)
-        kept.bands.append(weights)
-        ones = np.ones((keys, 1), qkv.dtype)
-        triangle = np.triu(np.full((weights.shape[2],) * 2, -np.inf, qkv.dtype), k=1)  # hides what comes later
-        for some in sequences_at_a_time(weights):
-            scores = np.matmul(query[some, :, rows], np.swapaxes(key[some, :, :keys], -1, -2), out=weights[some])
+    cut = bands(T, causal)
+    shapes = [(rows.stop - rows.start, keys) for rows, keys in cut]
+    kept = PackedWeights(
+        [np.empty((B, heads, *shape), qkv.dtype) for shape in shapes], np.empty((B, heads, T, 1), qkv.dtype)
+    )
+    later = [  # to be added: hides the keys that come after the query
+        np.triu(np.full(shape, -np.inf, qkv.dtype), k=1 + rows.start)
+        for shape, (rows, _) in zip(shapes, cut, strict=True)
+    ]
+    ones = np.ones((T, 1), qkv.dtype)
+    for some in sequences_at_a_time(B, heads * T * T):
+        query, key, value = split_heads(qkv[some], heads)
+        query = query * scale  # hd numbers a row here, T numbers if the scores were scaled
+        key_columns = np.ascontiguousarray(np.swapaxes(key, -1, -2))  # (some, heads, hd, T)
+        some_out, sums = cut_heads(out[some], heads), kept.sums[some]
+        for (rows, keys), weights, hidden in zip(cut, kept.bands, later, strict=True):
+            scores = np.matmul(query[:, :, rows], key_columns[..., :keys], out=weights[some])
             small = scores.max() < SMALL and scores.min() > -SMALL
             if causal:
-                scores[..., rows] += triangle
+                scores += hidden
             if not small:
                 scores -= scores.max(axis=-1, keepdims=True)
             np.exp(scores, out=scores)
-            np.matmul(scores, value[some, :, :keys], out=out_heads[some, :, rows])
-            np.matmul(scores, ones, out=kept.sums[some, :, rows])  # row sums, streamed by BLAS
-    out_heads /= kept.sums
+            np.matmul(scores, value[:, :, :keys], out=some_out[:, :, rows])
+            np.matmul(scores, ones[:keys], out=sums[:, :, rows])  # row sums, streamed by BLAS
+        some_out /= sums
     return out, kept
 
 
@@ -90,34 +98,31 @@ def packed_attention_backward(grad: Array, qkv: Array, out: Array, kept: PackedW
         heads: number of heads.
     """
     # With p a row of probabilities, w its weights and S their sum: ds = p (dp - sum(dp p)), dp = grad v^T, and
-    # sum(dp p) = grad . out. The two factors 1 / S in w / S and, for dv, in p^T grad are given to grad.
-    query, key, value = split_heads(qkv, heads)
+    # sum(dp p) = grad . out. The factors 1 / S, in p = w / S and, for dv, in p^T grad, and 1 / sqrt(hd) are given to
+    # grad, hd numbers a row.
+    B, T, C = grad.shape
+    scale = 1.0 / math.sqrt(C // heads)
     dqkv = np.empty_like(qkv)
-    dquery, dkey, dvalue = split_heads(dqkv, heads)
-    grad_heads = cut_heads(grad, heads) / kept.sums  # (B, heads, T, hd)
-    along = np.einsum("bhtc,bhtc->bht", grad_heads, cut_heads(out, heads))[..., None]  # (B, heads, T, 1)
-    start = 0
-    places = [slice(start, start := start + band.shape[2]) for band in kept.bands]
-    # The last band sees all keys: it is done first, and writes where the others add.
-    for rows, weights in zip(reversed(places), reversed(kept.bands), strict=True):
-        keys = weights.shape[-1]
-        last = rows.stop == qkv.shape[1]
-        for some in sequences_at_a_time(weights):
-            upstream = grad_heads[some, :, rows]
-            dscores = upstream @ np.swapaxes(value[some, :, :keys], -1, -2)  # (some, heads, rows, keys)
-            dscores -= along[some, :, rows]
-            dscores *= weights[some]
-            np.matmul(dscores, key[some, :, :keys], out=dquery[some, :, rows])
-            for target, left, right in (
-                (dkey, dscores, query[some, :, rows]),
-                (dvalue, weights[some], upstream),
-            ):
-                if last:
-                    np.matmul(np.swapaxes(left, -1, -2), right, out=target[some])
+    cut = bands(T, causal=len(kept.bands) != 1)  # a single band is all rows, causal or not
+    for some in sequences_at_a_time(B, heads * T * T):
+        query, key, value = split_heads(qkv[some], heads)
+        value_columns = np.ascontiguousarray(np.swapaxes(value, -1, -2))  # (some, heads, hd, T)
+        upstream = cut_heads(grad[some], heads) / kept.sums[some]  # (some, heads, T, hd)
+        scaled = upstream * scale
+        along = np.einsum("bhtc,bhtc->bht", scaled, cut_heads(out[some], heads))[..., None]
+        dquery, dkey, dvalue = split_heads(dqkv[some], heads)
+        # The last band sees all keys: it is done first, and writes where the others add.
+        for (rows, keys), band in zip(reversed(cut), reversed(kept.bands), strict=True):
+            weights = band[some]
+            dscores = scaled[:, :, rows] @ value_columns[..., :keys]  # (some, heads, rows, keys)
+            dscores -= along[:, :, rows]
+            dscores *= weights
+            np.matmul(dscores, key[:, :, :keys], out=dquery[:, :, rows])
+            for target, left, right in ((dkey, dscores, query), (dvalue, weights, upstream)):
+                if keys == T:
+                    np.matmul(np.swapaxes(left, -1, -2), right[:, :, rows], out=target)
                 else:
-                    target[some, :, :keys] += np.swapaxes(left, -1, -2) @ right
-    C = grad.shape[-1]
-    dqkv[..., : 2 * C] *= 1.0 / math.sqrt(C // heads)
+                    target[:, :, :keys] += np.swapaxes(left, -1, -2) @ right[:, :, rows]
     return dqkv
 
 
@@ -133,10 +138,10 @@ def bands(length: int, causal: bool) -> list[tuple[slice, int]]:
     return [(slice(end - (end - 1) % BAND - 1, end), end) for end in ends]
 
 
-def sequences_at_a_time(scores: Array) -> list[slice]:
-    """Slices of the first axis of (B, heads, rows, keys) with at most about AT_A_TIME scores each."""
-    count = max(1, AT_A_TIME // max(1, math.prod(scores.shape[1:])))
-    return [slice(start, start + count) for start in range(0, len(scores), count)]
+def sequences_at_a_time(count: int, scores: int) -> list[slice]:
+    """Slices of `count` sequences of so many scores each, with at most about AT_A_TIME scores in a slice."""
+    height = max(1, AT_A_TIME // max(1, scores))
+    return [slice(start, start + height) for start in range(0, count, height)]
 
 
 def split_heads(qkv: Array, heads: int) -> tuple[Array, Array, Array]:
