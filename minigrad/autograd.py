@@ -46,6 +46,11 @@ def no_grad() -> contextlib._GeneratorContextManager[None]:
     return set_grad_enabled(False)
 
 
+def is_watched() -> bool:
+    """Whether a Watcher looks on at this moment."""
+    return _watcher.get() is not None
+
+
 class Watcher:
     """Looks on while operations run: the base of the profiler and of anomaly detection.
 

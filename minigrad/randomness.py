@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 
 from minigrad.nn import Module
+from minigrad.nn.generators import current
 
 State = dict[str, Any]
 
 
 def generators_of(module: Module) -> list[np.random.Generator]:
-    """Every generator that the module or a part of it holds as an attribute, once, in the order found."""
+    """Every generator that the module or a part of it holds as an attribute, once, in the order found.
+
+    In a thread where others stand in for them (nn/generators.py), these.
+    """
     found: dict[int, np.random.Generator] = {}
     for part in module.modules():
         for value in vars(part).values():
             if isinstance(value, np.random.Generator):
-                found.setdefault(id(value), value)
+                found.setdefault(id(value), current(value))
     return list(found.values())
 
 

@@ -109,10 +109,12 @@ def train_here(
     """Train in this process, which may be one rank of several; one rank reports and writes, and adds to `kept`."""
     import numpy as np
 
+    from minigrad.allocation import keep_freed_memory
     from minigrad.commands.train_report import print_heading, progress_bar, write_results
     from minigrad.recompute import recompute_calls
     from minigrad.train import Checkpoints, TrainConfig, TrainingDivergedError, train
 
+    keep_freed_memory()
     whole = task.model(np.random.default_rng(args.seed))
     description = task.describe(whole)
     replica = make_replica(whole)
@@ -122,6 +124,7 @@ def train_here(
     config = TrainConfig(
         steps=args.steps, batch_size=args.batch_size, lr=args.lr, seed=args.seed,
         accumulate=args.accumulate, precision=args.precision,
+        threads=train_settings.threads_for(args, replica.model, replica.ranks),
     )  # fmt: skip
     checkpoints = Checkpoints(
         Path(args.out) / CHECKPOINTS, args.checkpoint_every, args.resume is not None, train_settings.settings_of(args)

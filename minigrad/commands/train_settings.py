@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigrad.commands.train_mesh import check_mesh, copies, mesh_ranks
 from minigrad.commands.train_servings import SERVINGS, check_serving, servers_of
 from minigrad.commands.train_strategies import DEFAULT, STRATEGIES, help_text
+
+if TYPE_CHECKING:
+    from minigrad.nn import Module
 
 MODELS = ("gpt", "mlp", "cnn")
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -34,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "text": None,
     "out": "runs/train",
     "accumulate": 1,
+    "threads": None,
     "precision": "float32",
     "recompute": False,
     "checkpoint_every": 0,
@@ -44,6 +48,7 @@ DEFAULTS: dict[str, Any] = {
 }
 MAY_CHANGE = {  # in a resumed run
     "steps", "strategy", "mesh", "schedule", "micro_batches", "chunks", "out", "recompute", "checkpoint_every",
+    "threads",
 }  # fmt: skip
 TEXT_ONLY = ("text", "block_size", "heads")
 
@@ -75,6 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", metavar="FILE", help="gpt: text to learn (the standard library's source)")
     parser.add_argument("--out", metavar="DIR", help="folder for the results (runs/train)")
     parser.add_argument("--accumulate", type=int, metavar="N", help="micro-batches of a rank's part of a batch (1)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="that share each batch of one process (one a core; 1 with --ranks)"
+    )
     parser.add_argument("--precision", help="of matrix products: float32, float16 or bfloat16 (float32)")
     parser.add_argument(
         "--recompute", action="store_true", default=None, help="keep layers' inputs only, recompute the rest"
@@ -170,6 +178,7 @@ def check(args: argparse.Namespace, job: int | None) -> None:
     for name in ("seed", "checkpoint_every"):
         if getattr(args, name) < 0:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(args, name)} must not be negative")
+    check_threads(args, ranks)
     check_model(args)
     check_serving(args, ranks)
     check_shares(args, copies(args, ranks))
@@ -183,6 +192,24 @@ def check_simulation(args: argparse.Namespace, job: int | None) -> None:
             raise ValueError(f"--{name} {getattr(args, name)} needs --simulate")
     if args.simulate and job is not None:
         raise ValueError(f"--simulate inside an mpirun job of {job} processes: simulated ranks need one process only")
+
+
+def check_threads(args: argparse.Namespace, ranks: int) -> None:
+    """Threads share the batch of one process; ranks share it already."""
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f"--threads {args.threads} must be at least 1")
+    if (args.threads or 1) > 1 and (ranks > 1 or args.simulate):
+        raise ValueError(f"--threads {args.threads} is for one process; the {ranks} ranks here share the batch")
+
+
+def threads_for(args: argparse.Namespace, model: Module, ranks: int) -> int:
+    """How many threads share a batch: what was asked for; otherwise one for each core, where that can be done."""
+    from minigrad.kernels.threads import thread_count
+    from minigrad.train import can_share_batch
+
+    if args.threads is not None:
+        return int(args.threads)
+    return thread_count() if ranks == 1 and not args.simulate and can_share_batch(model) else 1
 
 
 def check_model(args: argparse.Namespace) -> None:

@@ -34,6 +34,7 @@ from minigrad.kernels.normalization_cpu import (
     rms_norm_forward,
 )
 from minigrad.kernels.optimizers_cpu import adamw_update, sgd_update
+from minigrad.kernels.packed_attention_cpu import packed_attention_backward, packed_attention_forward
 from minigrad.kernels.softmax_cpu import (
     cross_entropy_backward,
     cross_entropy_forward,
@@ -88,41 +89,6 @@ def attention_backward(
     dscores = softmax_backward(grad @ np.swapaxes(value, -1, -2), probabilities)
     dscores *= 1.0 / math.sqrt(query.shape[-1])
     return dscores @ key, np.swapaxes(dscores, -1, -2) @ query, dvalue
-
-
-def packed_attention_forward(qkv: Array, heads: int, causal: bool) -> tuple[Array, Array]:
-    """Multi-head attention on one packed projection, without copying the heads apart.
-
-    Args:
-        qkv: (B, T, 3 C): queries, keys and values side by side, each `heads` slices of C / heads.
-        heads: number of heads.
-        causal: position t sees positions 0..t only.
-
-    Returns:
-        (output (B, T, C), probabilities (B, heads, T, T)).
-    """
-    B, T, width = qkv.shape
-    query, key, value = split_heads(qkv, heads)
-    out, probabilities = attention_forward(query, key, value, causal)  # (B, heads, T, hd)
-    return np.swapaxes(out, 1, 2).reshape(B, T, width // 3), probabilities
-
-
-def packed_attention_backward(grad: Array, qkv: Array, probabilities: Array, heads: int) -> Array:
-    """Gradient of the packed projection: the three parts are written into one array."""
-    B, T, C = grad.shape
-    grad_heads = np.swapaxes(grad.reshape(B, T, heads, C // heads), 1, 2)
-    dqkv = np.empty_like(qkv)
-    parts = attention_backward(grad_heads, *split_heads(qkv, heads), probabilities)
-    for target, part in zip(split_heads(dqkv, heads), parts, strict=True):
-        target[...] = part
-    return dqkv
-
-
-def split_heads(qkv: Array, heads: int) -> tuple[Array, Array, Array]:
-    """Views (B, heads, T, hd) of the queries, keys and values in a packed (B, T, 3 C)."""
-    B, T, width = qkv.shape
-    views = qkv.reshape(B, T, 3, heads, width // (3 * heads)).transpose(2, 0, 3, 1, 4)
-    return views[0], views[1], views[2]
 
 
 def causal_mask(queries: int, keys: int, dtype: np.dtype[np.generic], first: int = 0) -> Array:

@@ -371,8 +371,8 @@ def packed_attention_forward(qkv: Array, heads: int, causal: bool) -> tuple[Arra
     return out.swapaxes(1, 2).reshape(B, T, width // 3), probabilities
 
 
-def packed_attention_backward(grad: Array, qkv: Array, probabilities: Array, heads: int) -> Array:
-    """Gradient of the packed projection."""
+def packed_attention_backward(grad: Array, qkv: Array, out: Array, probabilities: Array, heads: int) -> Array:
+    """Gradient of the packed projection; the output is not needed, since the probabilities are kept."""
     B, T, C = grad.shape
     grad_heads = grad.reshape(B, T, heads, C // heads).swapaxes(1, 2)
     dqkv = require_gpu().empty_like(qkv)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F
+from minigrad.nn.generators import current
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
@@ -119,7 +120,7 @@ class Dropout(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape."""
-        return F.dropout(x, self.p, self.training, self.rng)
+        return F.dropout(x, self.p, self.training, current(self.rng))
 
     def extra_repr(self) -> str:
         """Probability."""

@@ -42,13 +42,15 @@ class Attention(Fused):
 class PackedAttention(Fused):
     """Multi-head attention on packed queries, keys and values (B, T, 3 C): out (B, T, C)."""
 
+    keeps_output = True
+
     def forward(self, qkv: Array, *, heads: int, causal: bool = True) -> Array:
         self.heads = heads
-        out, self.probabilities = kernels_for(qkv).packed_attention_forward(qkv, heads, causal)
+        out, self.weights = kernels_for(qkv).packed_attention_forward(qkv, heads, causal)
         return out
 
-    def backward(self, grad: Any, qkv: Any) -> tuple[Any]:
-        return (kernels_for(qkv).packed_attention_backward(grad, qkv, self.probabilities, self.heads),)
+    def backward(self, grad: Any, qkv: Any, out: Any) -> tuple[Any]:
+        return (kernels_for(qkv).packed_attention_backward(grad, qkv, out, self.weights, self.heads),)
 
     @staticmethod
     def composite(qkv: Any, *, heads: int, causal: bool = True) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from minigrad.device import Array
+from minigrad.kernels.threads import for_row_blocks
 from minigrad.optim import saved_state
 from minigrad.optim.hyperparameters import RANGES, Ranges, check, rule_arguments
 from minigrad.optim.rules import State
@@ -118,19 +119,30 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter in place from its `.grad`; one without a gradient stays as it is."""
-        for position, (parameter, group) in enumerate(self._parameters_and_groups()):
-            if parameter.grad is None or parameter.data.size == 0:
-                continue
-            self.steps[position] += 1
-            type(self).rule(
-                parameter.data,
-                parameter.grad.data,
-                self.state[position],
-                float(group["lr"]),  # NumPy computes float32 times np.float64 in float64
-                self.steps[position],
-                **rule_arguments(group),
-            )
-            parameter.version[0] += 1
+        due = [
+            (position, parameter, group)
+            for position, (parameter, group) in enumerate(self._parameters_and_groups())
+            if parameter.grad is not None and parameter.data.size > 0
+        ]
+        numbers = sum(parameter.data.size for _, parameter, _ in due)
+
+        def update(some: slice) -> None:
+            for position, parameter, group in due[some]:
+                self._update(position, parameter, group)
+
+        for_row_blocks(update, len(due), numbers // max(len(due), 1))  # on threads, if there is enough to do
+
+    def _update(self, position: int, parameter: Trainable, group: Group) -> None:
+        self.steps[position] += 1
+        type(self).rule(
+            parameter.data,
+            parameter.grad.data,
+            self.state[position],
+            float(group["lr"]),  # NumPy computes float32 times np.float64 in float64
+            self.steps[position],
+            **rule_arguments(group),
+        )
+        parameter.version[0] += 1
 
     def _parameters_and_groups(self) -> Iterator[tuple[Trainable, Group]]:
         for group in self.param_groups:

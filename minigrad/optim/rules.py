@@ -7,8 +7,9 @@ so the same lines serve an optimizer, a parameter server, a shard of either, and
 
 `param` is written in place, `state` is filled on the first call, `t` counts the updates from 1.
 
-These look at each number by itself, so a shard of a parameter moves as it would in the whole. Those that need a
-norm are in layerwise.py, the one that needs rows and columns in adafactor.py.
+These look at each number by itself, so a shard of a parameter moves as it would in the whole, and `in_blocks` can
+apply them to one block after the other, which costs fewer trips to memory. Those that need a norm are in layerwise.py,
+the one that needs rows and columns in adafactor.py.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import math
 import numpy as np
 
 from minigrad.device import Array
+from minigrad.optim.blockwise import in_blocks
 
 State = dict[str, Array]
 
@@ -29,6 +31,7 @@ def kept(state: State, name: str, like: Array) -> Array:
     return state[name]
 
 
+@in_blocks
 def sgd(
     param: Array,
     grad: Array,
@@ -65,6 +68,7 @@ def sgd(
     param -= lr * grad
 
 
+@in_blocks
 def averaged_momentum(
     param: Array,
     grad: Array,
@@ -101,6 +105,7 @@ def averaged_momentum(
     param -= lr * velocity
 
 
+@in_blocks
 def adagrad(
     param: Array,
     grad: Array,
@@ -134,6 +139,7 @@ def adagrad(
     param -= lr * grad / (np.sqrt(total) + eps)
 
 
+@in_blocks
 def rmsprop(
     param: Array,
     grad: Array,
@@ -200,6 +206,7 @@ def adam_direction(
     return (m / correction1) / (np.sqrt(v) / math.sqrt(correction2) + eps)
 
 
+@in_blocks
 def adam(
     param: Array,
     grad: Array,
@@ -235,6 +242,7 @@ def adam(
     param -= lr * adam_direction(grad, state, t, betas, eps, bias_correction)
 
 
+@in_blocks
 def adamw(
     param: Array,
     grad: Array,
@@ -262,20 +270,22 @@ def adamw(
         eps: keeps the quotient finite where v is 0.
         weight_decay: param shrinks by lr * weight_decay * param, whatever the gradient.
 
+    Cost: 7 memory accesses a number (reads p, g, m, v; writes p, m, v), since blockwise.py keeps the rest in the
+        cache; 32 if each line below went through memory.
+
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2; Kingma and Ba,
         Adam, 2015, algorithm 1.
     """
     beta1, beta2 = betas
-    if "m" not in state:
-        state["m"], state["v"] = np.zeros_like(param), np.zeros_like(param)
-    m, v = state["m"], state["v"]
+    m, v = kept(state, "m", param), kept(state, "v", param)
+    buffer = np.multiply(grad, 1.0 - beta1, out=np.empty_like(m))  # the one temporary; an array even without axes
     m *= beta1
-    m += (1.0 - beta1) * grad
-    square = np.multiply(grad, grad, out=np.empty_like(m))  # an array even where m has no axes
-    square *= 1.0 - beta2
+    m += buffer
+    np.multiply(grad, grad, out=buffer)
+    buffer *= 1.0 - beta2
     v *= beta2
-    v += square
-    step = np.sqrt(v, out=square)  # the buffer is free now
+    v += buffer
+    step = np.sqrt(v, out=buffer)
     step *= 1.0 / math.sqrt(1.0 - beta2**t)
     step += eps
     np.divide(m, step, out=step)
@@ -284,6 +294,7 @@ def adamw(
     param -= step
 
 
+@in_blocks
 def lion(
     param: Array,
     grad: Array,

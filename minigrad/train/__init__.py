@@ -6,8 +6,10 @@ from minigrad.train.freezing import freeze, frozen_names, unfreeze
 from minigrad.train.loop import Checkpoints, Run, train, train_steps, validation_loss
 from minigrad.train.replica import Replica, SingleProcess
 from minigrad.train.step import TrainingData, batch_loss, gradient_step
+from minigrad.train.threads import BatchThreads, can_share_batch
 
 __all__ = [
+    "BatchThreads",
     "Checkpoints",
     "Replica",
     "Run",
@@ -18,6 +20,7 @@ __all__ = [
     "TrainingDivergedError",
     "accumulate_gradients",
     "batch_loss",
+    "can_share_batch",
     "freeze",
     "frozen_names",
     "gradient_step",

@@ -23,6 +23,7 @@ class TrainConfig:
         validate_every: steps between two looks at the validation data; 0 for the end only.
         validation_windows: how many examples of it.
         accumulate: micro-batches that each rank cuts its part of a batch into; only one is in memory at a time.
+        threads: that share each micro-batch of a rank, each taking some of its examples; see BatchThreads.
         precision: "float32", or what matrix products are rounded to: "float16" (with loss scaling), "bfloat16".
     """
 
@@ -35,10 +36,11 @@ class TrainConfig:
     validate_every: int = 25
     validation_windows: int = 64
     accumulate: int = 1
+    threads: int = 1
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "validation_windows", "accumulate"):
+        for name in ("steps", "batch_size", "validation_windows", "accumulate", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not self.lr > 0.0:

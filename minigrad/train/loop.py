@@ -18,8 +18,10 @@ from minigrad.randomness import generators_of, states_of
 from minigrad.train.config import StepRecord, TrainConfig, TrainingDivergedError, require_finite
 from minigrad.train.replica import Replica
 from minigrad.train.step import TrainingData, batch_loss, gradient_step, in_precision
+from minigrad.train.threads import BatchThreads
 
-MAY_CHANGE = {"steps", "validate_every", "validation_windows"}  # settings that a resumed run may have otherwise
+# Settings that a resumed run may have otherwise.
+MAY_CHANGE = {"steps", "validate_every", "validation_windows", "threads"}
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ class Run:
         config: how.
 
     Raises:
-        ValueError: more ranks than examples in a batch.
+        ValueError: more ranks than examples in a batch, or several threads for a model with batch normalisation.
     """
 
     def __init__(self, replica: Replica, data: TrainingData, config: TrainConfig) -> None:
         self.replica, self.data, self.config = replica, data, config
         model = replica.model
         self.optimizer = replica.make_optimizer(optim.AdamW, lr=config.lr, weight_decay=config.weight_decay)
+        self.threads = BatchThreads(model, config.threads) if config.threads > 1 else None
         self.scaler = GradScaler() if config.precision == "float16" else None
         self.sampler = DistributedSampler(len(data), config.batch_size, replica.rank, replica.size, seed=config.seed)
         self.random_states = states_of(generators_of(model))
@@ -89,7 +92,7 @@ class Run:
         with np.errstate(all="ignore"):  # an overflow is reported below, once, with the step
             before = self.look() if number == 1 and config.validate_every > 0 else None
             start = self.replica.now()
-            loss, norm = gradient_step(self.replica, self.data, windows, config, self.scaler)
+            loss, norm = gradient_step(self.replica, self.data, windows, config, self.scaler, self.threads)
             require_finite(number, lr, loss=loss)
             self.update(number, norm)
             seconds = self.replica.now() - start

@@ -16,6 +16,7 @@ from minigrad.tensor import Tensor
 from minigrad.train.accumulation import accumulate_gradients
 from minigrad.train.config import TrainConfig
 from minigrad.train.replica import Replica
+from minigrad.train.threads import BatchThreads
 
 
 class TrainingData(Protocol):
@@ -52,7 +53,12 @@ def in_precision(precision: str) -> AbstractContextManager[Any]:
 
 
 def gradient_step(
-    replica: Replica, data: TrainingData, windows: Array, config: TrainConfig, scaler: GradScaler | None = None
+    replica: Replica,
+    data: TrainingData,
+    windows: Array,
+    config: TrainConfig,
+    scaler: GradScaler | None = None,
+    threads: BatchThreads | None = None,
 ) -> tuple[float, float]:
     """Forward, backward, average, clip.
 
@@ -65,6 +71,7 @@ def gradient_step(
         windows: numbers of this rank's examples of the batch.
         config: batch size, micro-batches, precision, clipping.
         scaler: scales the loss, if given; the gradients are unscaled again.
+        threads: share each micro-batch, if given.
 
     Returns:
         Loss over the global batch, and gradient norm before clipping: infinite if scaled gradients overflowed.
@@ -80,9 +87,8 @@ def gradient_step(
             return batch_loss(model, *piece)
 
     counts = [targets.size for _, targets in pieces]
-    loss = accumulate_gradients(
-        loss_of, pieces, counts, scaler.factor if scaler else 1.0, before_last=lambda: replica.start_backward(share)
-    )
+    factor = scaler.factor if scaler else 1.0
+    loss = accumulate_gradients(loss_of, pieces, counts, factor, lambda: replica.start_backward(share), threads)
     replica.average_gradients(share)
     mean = replica.mean(loss, share)
     if scaler:
