@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.device import Array
 from minigrad.function import Function
-from minigrad.modes import Watcher, _watcher, is_grad_enabled, no_grad, set_grad_enabled
+from minigrad.modes import Watcher, current_mode, is_grad_enabled, no_grad, set_grad_enabled
 
 __all__ = [
     "Function", "Fused", "Watcher", "backward", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
@@ -38,27 +38,31 @@ def topological_order(root: Any, stop: frozenset[int] = frozenset()) -> list[Any
     """
     order: list[Any] = []
     seen: set[int] = set()
-    stack: list[tuple[Any, bool]] = [(root, False)]
+    stack: list[Any] = [root]
     while stack:
-        node, parents_done = stack.pop()
-        if parents_done:
+        node = stack.pop()
+        if node is None:  # laid on a node whose parents came next; they are done, so it is its turn
+            order.append(stack.pop())
+            continue
+        place = id(node)
+        if place in seen:
+            continue
+        seen.add(place)
+        if not isinstance(node, Function) or place in stop:
             order.append(node)
             continue
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        stack.append((node, True))
-        if isinstance(node, Function) and id(node) not in stop:
-            if node.parents is None:
-                raise RuntimeError(
-                    "this graph was released by an earlier backward(); to go through it twice, call "
-                    "backward(retain_graph=True) the first time"
-                )
-            # Reversed, so that the first parent is visited first and comes last in the order: the parameters of a
-            # layer (later parents) stand right behind it, and their gradients are ready early in the walk.
-            for parent in reversed(node.parents):
-                if parent is not None and id(parent) not in seen:
-                    stack.append((parent, False))
+        if node.parents is None:
+            raise RuntimeError(
+                "this graph was released by an earlier backward(); to go through it twice, call "
+                "backward(retain_graph=True) the first time"
+            )
+        stack.append(node)
+        stack.append(None)
+        # Reversed, so that the first parent is visited first and comes last in the order: the parameters of a
+        # layer (later parents) stand right behind it, and their gradients are ready early in the walk.
+        for parent in reversed(node.parents):
+            if parent is not None:
+                stack.append(parent)
     order.reverse()
     return order
 
@@ -78,46 +82,45 @@ def _walk(
     tensors are returned (None for one that `root` does not depend on) and no `.grad` is touched.
     """
     start = root.grad_fn or root
-    wanted = {id(t.grad_fn or t) for t in inputs} if inputs is not None else set()
-    found: dict[int, Any] = {}
-    pending: dict[int, Any] = {id(start): grad}  # gradient collected so far, by node
-    order = topological_order(start, stop=frozenset(wanted) if stop else frozenset())
-    watcher = _watcher.get()
+    wanted = {t.grad_fn or t for t in inputs} if inputs is not None else set()
+    found: dict[Any, Any] = {}
+    pending: dict[Any, Any] = {start: grad}  # gradient collected so far, by node; a node's hash is its identity
+    order = topological_order(start, stop=frozenset(map(id, wanted)) if stop else frozenset())
+    _, watcher = current_mode.get()
     with set_grad_enabled(create_graph):
         for node in order:
-            gradient = pending.pop(id(node), None)
+            gradient = pending.pop(node, None)
             if gradient is None:  # every path to this node passed through an input that needs no gradient
                 continue
-            if node.hooks and not (stop and id(node) in wanted):  # an inner walk ends before its inputs' hooks
+            if node.hooks and not (stop and node in wanted):  # an inner walk ends before its inputs' hooks
                 gradient = _through_hooks(node.hooks, gradient)
-            if id(node) in wanted:
-                found[id(node)] = gradient
+            if node in wanted:
+                found[node] = gradient
                 if stop:
                     continue
             if not isinstance(node, Function):
                 if inputs is None:
                     node.accumulate_grad(gradient)
                 continue
-            assert node.parents is not None
+            parents = node.parents
+            assert parents is not None
             if watcher is None:
                 shares = node.pull(gradient, create_graph)
             else:
                 shares = watcher.backward(node, gradient, create_graph)
-            if type(shares) is not tuple or len(shares) != len(node.parents):
+            if type(shares) is not tuple or len(shares) != len(parents):
                 got = f"{len(shares)} values" if type(shares) is tuple else type(shares).__name__
                 raise TypeError(
-                    f"{type(node).__name__}.backward must return a tuple of {len(node.parents)}, one gradient (or "
-                    f"None) per input, got {got}"
+                    f"{type(node).__name__}.backward must return a tuple of {len(parents)}, one gradient (or None) "
+                    f"per input, got {got}"
                 )
-            for parent, share in zip(node.parents, shares, strict=True):
-                if parent is None or share is None:
-                    continue
-                key = id(parent)
-                # A sum and never `+=`: two parents may have been handed the same array.
-                pending[key] = pending[key] + share if key in pending else share
+            for parent, share in zip(parents, shares):  # noqa: B905 (compared above, and strict= takes time)
+                if parent is not None and share is not None:
+                    # A sum and never `+=`: two parents may have been handed the same array.
+                    pending[parent] = pending[parent] + share if parent in pending else share
             if not retain_graph:
                 node.release()
-    return [found.get(id(t.grad_fn or t)) for t in inputs] if inputs is not None else []
+    return [found.get(t.grad_fn or t) for t in inputs] if inputs is not None else []
 
 
 def _through_hooks(hooks: Sequence[Any], gradient: Any) -> Any:
@@ -207,12 +210,13 @@ def _first_gradient(tensor: Any, gradient: Any, as_tensor: bool) -> Any:
             "made under no_grad()"
         )
     if gradient is None:
-        if tensor.shape != () and tensor.numel() != 1:
+        if tensor.data.size != 1:
             raise RuntimeError(
                 f"backward() on a tensor of shape {tensor.shape} needs a gradient of that shape; only a scalar "
                 "has an obvious one (1)"
             )
-        ones: Array = np.ones_like(tensor.data)
+        ones: Array = np.empty_like(tensor.data)  # np.ones_like is Python, and three times as slow
+        ones.fill(1)
         return Function.tensor_type.wrap(ones) if as_tensor else ones
     data = gradient.data if isinstance(gradient, Function.tensor_type) else np.asarray(gradient, tensor.dtype)
     if data.shape != tensor.shape:

@@ -11,12 +11,13 @@ gradients follow without a second rule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.device import is_array
-from minigrad.modes import _grad_enabled, _watcher
+from minigrad.device import is_array, shares_memory
+from minigrad.modes import current_mode
 
 
 class Function:
@@ -50,8 +51,8 @@ class Function:
     tensor_type: ClassVar[Any] = None
 
     # Instances hold the graph in their __dict__; after `release` these class values show through again.
-    parents: tuple[Any, ...] | None = None
-    needs: tuple[bool, ...] = ()
+    parents: Sequence[Any] | None = None
+    needs: Sequence[bool] = ()
     params: dict[str, Any] = {}  # noqa: RUF012
     hooks: list[Any] | None = None
 
@@ -81,32 +82,40 @@ class Function:
         Raises:
             ValueError: shapes that do not fit, with the operation and the shapes.
         """
-        watcher = _watcher.get()
-        return cls.compute(inputs, params) if watcher is None else watcher.forward(cls, inputs, params)
+        recording, watcher = current_mode.get()
+        if watcher is not None:
+            return watcher.forward(cls, inputs, params)
+        return cls.compute(inputs, params, recording)
 
     @classmethod
-    def compute(cls, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """What `apply` does, unwatched."""
+    def compute(cls, inputs: tuple[Any, ...], params: dict[str, Any], recording: bool) -> Any:
+        """What `apply` does, unwatched.
+
+        This runs for every operation. Where arrays are small it is what an operation costs, so it goes through the
+        inputs once, in a plain loop: a list comprehension is a function call.
+        """
         tensor_type = Function.tensor_type
+        arrays: list[Any] = []
+        needs: list[bool] = []
         for tensor in inputs:
             if not isinstance(tensor, tensor_type):
                 raise TypeError(f"{cls.__name__} needs tensors, got {type(tensor).__name__}; wrap it: mg.Tensor(x)")
+            arrays.append(tensor.data)
+            needs.append(tensor.requires_grad)
         node = cls()
         try:
-            data = node.forward(*[tensor.data for tensor in inputs], **params)
+            data = node.forward(*arrays, **params)
         except ValueError as error:
             shapes = " and ".join(str(tensor.shape) for tensor in inputs)
             raise ValueError(f"{cls.__name__} does not fit shapes {shapes}: {error}") from None
-        if not (is_array(data) or isinstance(data, np.generic)):
+        # A plain array nearly always: that is asked first, here and in `wrap`.
+        if type(data) is not np.ndarray and not (is_array(data) or isinstance(data, np.generic)):
             raise TypeError(f"{cls.__name__}.forward must return an array, got {type(data).__name__}")
         output = tensor_type.wrap(data)
-        if cls.is_view and np.may_share_memory(output.data, inputs[0].data):  # an index or a reshape may copy
+        if cls.is_view and shares_memory(output.data, arrays[0]):  # an index or a reshape may copy
             output.version = inputs[0].version
-        if _grad_enabled.get():
-            for tensor in inputs:
-                if tensor.requires_grad:
-                    node.record(inputs, output, params)
-                    break
+        if recording and True in needs:
+            node.record(inputs, needs, output, params)
         return output
 
     @classmethod
@@ -116,14 +125,19 @@ class Function:
             return cls().forward(*operands, **params)
         return cls.apply(*operands, **params)
 
-    def record(self, inputs: tuple[Any, ...], output: Any, params: dict[str, Any]) -> None:
+    def record(self, inputs: tuple[Any, ...], needs: list[bool], output: Any, params: dict[str, Any]) -> None:
         """Become a node of the graph: remember parents and what the backward wants kept."""
-        self.needs = tuple([tensor.requires_grad for tensor in inputs])
-        self.parents = tuple([(t.grad_fn or t) if t.requires_grad else None for t in inputs])
+        parents: list[Any] = []
+        versions: list[int] = []
+        for tensor in inputs:
+            parents.append((tensor.grad_fn or tensor) if tensor.requires_grad else None)
+            versions.append(tensor.version[0])
+        self.needs = needs
+        self.parents = parents
         self.params = params
         if self.keeps_inputs:
             self.kept_inputs = inputs
-            self.kept_versions = [tensor.version[0] for tensor in inputs]
+            self.kept_versions = versions
         if self.keeps_output:
             # The array and not the tensor: the tensor owns this node, and a cycle would outlive its use.
             self.kept_output = output.data
@@ -136,11 +150,9 @@ class Function:
         """What the class asked to keep, as arrays or as tensors, checked against writes since."""
         found: list[Any] = []
         if self.keeps_inputs:
-            for position, (tensor, version) in enumerate(
-                zip(self.kept_inputs, self.kept_versions, strict=True)
-            ):
+            for tensor, version in zip(self.kept_inputs, self.kept_versions):  # noqa: B905 (strict= takes time)
                 if tensor.version[0] != version:
-                    self._refuse_overwritten(f"input {position} (shape {tensor.shape})")
+                    self._refuse_overwritten(f"input {len(found)} (shape {tensor.shape})")
                 found.append(tensor if as_tensors else tensor.data)
         if self.keeps_output:
             if self.output_version[0] != self.kept_output_version:

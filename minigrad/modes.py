@@ -1,36 +1,66 @@
-"""What surrounds an operation: whether it leaves a graph behind, and who looks on."""
+"""What surrounds an operation: whether it leaves a graph behind, and who looks on.
+
+Both stand in one ContextVar, so that an operation asks once. It is no module global: threads and simulated ranks each
+have their own mode.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from minigrad.function import Function
 
-# A ContextVar and not a module global: threads and simulated ranks each have their own mode.
-_grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+# (whether a graph is recorded, the innermost watcher). A plain tuple: nothing is quicker to make or to take apart.
+current_mode: ContextVar[tuple[bool, Watcher | None]] = ContextVar("mode", default=(True, None))
 
 
 def is_grad_enabled() -> bool:
     """Whether operations record a graph at this moment."""
-    return _grad_enabled.get()
+    return current_mode.get()[0]
 
 
-@contextlib.contextmanager
-def set_grad_enabled(mode: bool) -> Iterator[None]:
-    """Record a graph (True) or not (False) inside the `with` block or the decorated function."""
-    token = _grad_enabled.set(mode)
-    try:
-        yield
-    finally:
-        _grad_enabled.reset(token)
+class set_grad_enabled:  # PyTorch's name
+    """Record a graph (True) or not (False) inside the `with` block or the decorated function.
+
+    >>> import minigrad as mg
+    >>> with set_grad_enabled(False):
+    ...     is_grad_enabled()
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+        self._before: list[bool] = []  # a list, since one object may be entered again inside itself
+
+    def __enter__(self) -> None:
+        recording, watcher = current_mode.get()
+        self._before.append(recording)
+        current_mode.set((self.mode, watcher))
+
+    def __exit__(self, *details: object) -> None:
+        _, watcher = current_mode.get()
+        current_mode.set((self._before.pop(), watcher))
+
+    def __call__(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        """Decorate a function; each of its calls enters an object of its own, so threads do not meet in one."""
+
+        @functools.wraps(function)
+        def inside(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            with set_grad_enabled(self.mode):
+                return function(*args, **kwargs)
+
+        return inside
 
 
-def no_grad() -> contextlib._GeneratorContextManager[None]:
+def no_grad() -> set_grad_enabled:
     """Inside `with no_grad():` (or under `@no_grad()`) operations leave no graph and keep nothing alive."""
     return set_grad_enabled(False)
 
@@ -38,27 +68,29 @@ def no_grad() -> contextlib._GeneratorContextManager[None]:
 class Watcher:
     """Looks on while operations run: the base of the profiler and of anomaly detection.
 
-    Inside `with watcher:` every operation and every step of a walk is handed to it, to be run by calling
-    `compute()`. Watchers nest; each passes on to the one around it.
+    Inside `with watcher:` every operation and every step of a walk is handed to it, to be run by
+    `super().forward(...)` and `super().backward(...)`. Watchers nest; each passes on to the one around it.
     """
 
-    _token: Token[Watcher | None] | None = None
+    _watching = False
 
     def __enter__(self) -> Any:
-        if self._token is not None:
+        if self._watching:
             raise RuntimeError(f"this {type(self).__name__} is watching already; make another one")
-        self.outer = _watcher.get()
-        self._token = _watcher.set(self)
+        self._watching = True
+        recording, self.outer = current_mode.get()
+        current_mode.set((recording, self))
         return self
 
     def __exit__(self, *details: object) -> None:
-        assert self._token is not None
-        _watcher.reset(self._token)
-        self._token = None
+        current_mode.set((is_grad_enabled(), self.outer))
+        self._watching = False
 
     def forward(self, op: type[Function], inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Run one operation; returns its output tensor."""
-        return self.outer.forward(op, inputs, params) if self.outer else op.compute(inputs, params)
+        if self.outer:
+            return self.outer.forward(op, inputs, params)
+        return op.compute(inputs, params, is_grad_enabled())
 
     def backward(self, node: Function, gradient: Any, create_graph: bool) -> tuple[Any, ...]:
         """Run one node's rule; returns the gradients of its inputs."""

@@ -73,6 +73,8 @@ class Operators:
     def matmul(self, other: Any) -> Tensor:
         """Matrix product over the last two axes; a vector is a row on the left and a column on the right."""
         a, b = same_dtype(self, other)
+        if a.data.ndim >= 2 <= b.data.ndim:
+            return MatMul.apply(a, b)
         if a.ndim == 0 or b.ndim == 0:
             raise ValueError(f"matmul needs at least one axis on both sides, got {a.shape} and {b.shape}")
         left = a.unsqueeze(0) if a.ndim == 1 else a
@@ -179,15 +181,16 @@ class Operators:
 
 def as_float(x: Any) -> Tensor:
     """x itself if its dtype is floating, else x as float32."""
-    return x if not isinstance(x, Function.tensor_type) or x.dtype.kind == "f" else x.to(np.float32)
+    return x if not isinstance(x, Function.tensor_type) or x.data.dtype.kind == "f" else x.to(np.float32)
 
 
 def same_dtype(a: Any, other: Any) -> tuple[Tensor, Tensor]:
     """Two tensors of one dtype: a Python number takes the tensor's, the narrower of two is cast up."""
     b = other if isinstance(other, Function.tensor_type) else _constant(other, a.data.dtype)
-    if a.data.dtype == b.data.dtype:
+    own, given = a.data.dtype, b.data.dtype
+    if own is given or own == given:  # NumPy has one object for float32: `is` answers almost always
         return a, b
-    common = _common_dtype(a.data.dtype, b.data.dtype)
+    common = _common_dtype(own, given)
     return a.to(common), b.to(common)
 
 

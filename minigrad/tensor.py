@@ -77,7 +77,7 @@ class Tensor(Axes):
     def wrap(cls, data: Any) -> Tensor:
         """A tensor around an array the engine itself made: no checks, no graph."""
         tensor = Tensor.__new__(Tensor)
-        tensor.data = data if is_array(data) else np.asarray(data)
+        tensor.data = data if type(data) is np.ndarray or is_array(data) else np.asarray(data)
         tensor.requires_grad = False
         tensor.grad = None
         tensor.grad_fn = None
@@ -174,23 +174,25 @@ class Tensor(Axes):
         The first gradient is copied, because a rule may have handed one array to several parents; it goes to
         `grad_memory` if there is one.
         """
-        if gradient.shape != self.shape:
+        if gradient.shape != self.data.shape:
             raise ValueError(
                 f"a gradient of shape {gradient.shape} arrived at a leaf of shape {self.shape}: the backward of an "
                 "operation that uses it returns the wrong shape"
             )
+        held = self.grad
         if isinstance(gradient, Tensor):
-            self.grad = gradient.clone() if self.grad is None else self.grad + gradient
-        elif self.grad is None and self.grad_memory is not None:
-            self.grad_memory[...] = gradient
-            self.grad = Tensor.wrap(self.grad_memory)
-        elif self.grad is None:
-            self.grad = Tensor.wrap(np.array(gradient, dtype=self.dtype))
-        elif self.grad.grad_fn is not None:  # a recorded gradient belongs to a graph: leave it whole
-            self.grad = Tensor.wrap(self.grad.data + gradient)
+            self.grad = gradient.clone() if held is None else held + gradient
+        elif held is None:
+            if self.grad_memory is None:
+                self.grad = Tensor.wrap(gradient.astype(self.data.dtype))
+            else:
+                self.grad_memory[...] = gradient
+                self.grad = Tensor.wrap(self.grad_memory)
+        elif held.grad_fn is not None:  # a recorded gradient belongs to a graph: leave it whole
+            self.grad = Tensor.wrap(held.data + gradient)
         else:
-            self.grad.data += gradient
-            self.grad.version[0] += 1
+            held.data += gradient
+            held.version[0] += 1
         for hook in self.ready_hooks or ():
             hook(self)
 
