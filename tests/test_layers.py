@@ -21,7 +21,7 @@ PACKAGES = ("minigrad", "parallel")
 
 # What each layer may import besides itself: a layer is a file or folder right below a package, "" the package's own
 # __init__.py. Names with a dot belong to the other package.
-ENGINE = {"device", "kernels", "autograd", "ops", "tensor"}
+ENGINE = {"device", "kernels", "modes", "function", "autograd", "ops", "operators", "axes", "tensor"}
 TOOLS = {"gradcheck", "anomaly", "graph", "jacobian", "split_backward"}
 LIBRARY = ENGINE | TOOLS | {"nn", "optim", "data", "trace", "serialize"}
 TRAINING = LIBRARY | {
@@ -44,9 +44,13 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "device": set(),
         "trace": set(),
         "kernels": {"device"},
-        "autograd": {"device", "kernels"},
+        "modes": {"function"},  # for the type checker only, as are the two "tensor" below
+        "function": {"device", "modes"},
+        "autograd": {"device", "modes", "function"},
         "ops": {"device", "kernels", "autograd"},
-        "tensor": {"device", "kernels", "autograd", "ops"},
+        "operators": {"device", "autograd", "ops", "tensor"},
+        "axes": {"device", "autograd", "ops", "operators", "tensor"},
+        "tensor": {"device", "autograd", "ops", "operators", "axes"},
         "nn": ENGINE | {"serialize"},
         "anomaly": {"device", "autograd"},
         "graph": ENGINE,

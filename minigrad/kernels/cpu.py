@@ -110,4 +110,5 @@ def matmul(a: Array, b: Array) -> Array:
     """Matrix product over the last two axes; BLAS does it, on a batch of rows as one large product."""
     if b.ndim == 2 and a.ndim > 2:  # one (rows x K) @ (K x N) instead of a loop of small ones
         return (a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
-    return a @ b
+    # Of two matrices `dot` is the same product, and takes half a microsecond less to reach BLAS.
+    return a.dot(b) if a.ndim == b.ndim == 2 else a @ b

@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.autograd import Function
 from minigrad.device import Array
 from minigrad.kernels import kernels_for
+from minigrad.ops.elementwise import array_of
 from minigrad.ops.shape import Expand, unbroadcast
 
 
@@ -25,11 +26,11 @@ class MatMul(Function):
         return kernels_for(a).matmul(a, b)
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
-        da = unbroadcast(grad @ b.swapaxes(-1, -2), a.shape) if self.needs[0] else None
+        da = unbroadcast(product(grad, b.swapaxes(-1, -2)), a.shape) if self.needs[0] else None
         if not self.needs[1]:
             return da, None
         if b.ndim == 2:  # one large product instead of a batch of small ones that are summed afterwards
-            return da, rows(a).swapaxes(0, 1) @ rows(grad)
+            return da, product(rows(a).swapaxes(0, 1), rows(grad))
         return da, unbroadcast(a.swapaxes(-1, -2) @ grad, b.shape)
 
 
@@ -50,11 +51,11 @@ class Linear(Function):
 
     def backward(self, grad: Any, x: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
         flat = rows(grad)  # (N, O)
-        ones = np.ones_like(flat if isinstance(flat, np.ndarray) else flat.data, shape=len(flat))
+        dx = product(flat, weight) if self.needs[0] else None
         return (
-            (flat @ weight).reshape(x.shape) if self.needs[0] else None,
-            flat.swapaxes(0, 1) @ rows(x) if self.needs[1] else None,
-            ones @ flat if self.needs[2] else None,  # the column sum, streamed by BLAS
+            dx if dx is None or x.ndim == 2 else dx.reshape(x.shape),
+            product(flat.swapaxes(0, 1), rows(x)) if self.needs[1] else None,
+            column_sums(flat) if self.needs[2] else None,
         )
 
 
@@ -85,6 +86,18 @@ class Einsum(Function):
         return Expand.run(share.reshape(kept), shape=shape)
 
 
+def product(a: Any, b: Any) -> Any:
+    """a @ b. Of two matrices of numbers `dot` is the same, and takes half a microsecond less to reach BLAS."""
+    return a.dot(b) if b.ndim == 2 >= a.ndim and not isinstance(b, Function.tensor_type) else a @ b
+
+
+def column_sums(x: Any) -> Any:
+    """(N, C) to (C,), as a product with ones, which BLAS streams."""
+    ones = np.empty_like(array_of(x), shape=len(x))
+    ones.fill(1)
+    return product(ones, x)
+
+
 def rows(x: Any) -> Any:
     """(..., C) as a matrix (N, C); N is written out, since -1 is open where C is 0."""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ class Sum(Function):
 
     def forward(self, x: Array, *, axes: tuple[int, ...], keepdims: bool = False) -> Array:
         self.shape, self.axes = x.shape, axes
-        return x.sum(axis=axes, keepdims=keepdims)
+        return total(x, axes, keepdims)
 
     def backward(self, grad: Any) -> tuple[Any]:
-        return (Expand.run(grad.reshape(kept_dims(self.shape, self.axes)), shape=self.shape),)
+        return (spread(grad, self.shape, self.axes),)
 
 
 class Mean(Function):
@@ -28,11 +29,13 @@ class Mean(Function):
 
     def forward(self, x: Array, *, axes: tuple[int, ...], keepdims: bool = False) -> Array:
         self.shape, self.axes = x.shape, axes
-        return x.mean(axis=axes, keepdims=keepdims)
+        self.count = x.size if len(axes) == x.ndim else count(x.shape, axes)
+        if x.dtype == np.float16 or self.count == 0:  # NumPy adds float16 up in float32, and warns of empty means
+            return x.mean(axis=axes, keepdims=keepdims)
+        return total(x, axes, keepdims) / self.count  # x.mean is Python, and costs three times as much
 
     def backward(self, grad: Any) -> tuple[Any]:
-        share = grad.reshape(kept_dims(self.shape, self.axes)) * (1.0 / max(1, count(self.shape, self.axes)))
-        return (Expand.run(share, shape=self.shape),)
+        return (spread(grad * (1.0 / max(1, self.count)), self.shape, self.axes),)
 
 
 class Amax(Function):
@@ -95,6 +98,30 @@ class CumSum(Function):
     def backward(self, grad: Any) -> tuple[Any]:
         back = (slice(None),) * self.axis + (slice(None, None, -1),)
         return (CumSum.run(grad[back], axis=self.axis)[back],)
+
+
+def total(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """Sum over axes. Over all of them NumPy is faster when it is not told which."""
+    return x.sum(axis=None if len(axes) == x.ndim else axes, keepdims=keepdims)
+
+
+SMALL = 1 << 12  # elements; writing so few takes less time than np.broadcast_to, which is Python
+
+
+def spread(sums: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """Each sum at all the places that were added up to it: the backward of a sum.
+
+    Args:
+        sums: array or tensor, of `shape` without `axes` or with 1 in their place.
+        shape: of what was added up.
+        axes: over which it was.
+    """
+    kept = sums if sums.ndim == 0 else sums.reshape(kept_dims(shape, axes))
+    if math.prod(shape) > SMALL or isinstance(sums, Function.tensor_type):
+        return Expand.run(kept, shape=shape)
+    out = np.empty_like(kept, shape=shape)
+    out[...] = kept
+    return out
 
 
 def kept_dims(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -72,6 +72,8 @@ def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
     """
     if grad.shape == shape:
         return grad
+    if grad.ndim == 2 and grad.shape[1:] == shape:  # a bias on the rows of a matrix, the commonest case
+        return grad.sum(axis=0)
     added = grad.ndim - len(shape)
     stretched = [i + added for i, n in enumerate(shape) if n == 1 and grad.shape[i + added] != 1]
     return grad.sum(axis=(*range(added), *stretched)).reshape(shape)

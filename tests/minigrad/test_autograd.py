@@ -1,6 +1,8 @@
 """The graph and the walk: accumulation, depth, release, in-place writes, modes."""
 
 import gc
+import sys
+import threading
 import time
 import weakref
 
@@ -106,14 +108,60 @@ def test_the_mode_is_restored_when_the_block_raises():
 
 
 def test_the_mode_belongs_to_a_thread():
-    import threading
-
     seen = []
     with mg.no_grad():
         thread = threading.Thread(target=lambda: seen.append(mg.is_grad_enabled()))
         thread.start()
         thread.join()
     assert seen == [True]
+
+
+def test_two_threads_build_and_walk_graphs_at_once():
+    """Each has a graph of its own; the modes, the order of the walk and the sums on the way belong to a thread."""
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((2, 8, 3))
+    weights = rng.standard_normal((3, 3))
+
+    def gradient(x):
+        w = mg.Tensor(weights, requires_grad=True)
+        h = mg.Tensor(x)
+        for _ in range(5):
+            h = (h @ w).tanh() + h
+        (h * h).sum().backward()
+        return w.grad.data
+
+    expected = [gradient(x) for x in data]
+    both_are_here = threading.Barrier(2, timeout=20)
+    wrong = []
+
+    def work(number):
+        try:
+            for round_ in range(40):
+                both_are_here.wait()
+                if number == round_ % 2:  # one of the two records nothing for a while
+                    with mg.no_grad():
+                        h = mg.Tensor(weights, requires_grad=True)
+                        for _ in range(20):
+                            h = (h @ h).tanh()
+                            if h.requires_grad or mg.is_grad_enabled():
+                                wrong.append("recorded under no_grad")
+                elif not np.array_equal(gradient(data[number]), expected[number]):
+                    wrong.append(f"thread {number} has a wrong gradient")
+        except BaseException as error:
+            both_are_here.abort()
+            wrong.append(repr(error))
+
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # let the threads interrupt each other between any two lines
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(switching)
+    assert wrong == []
 
 
 def test_detach_cuts_the_graph():

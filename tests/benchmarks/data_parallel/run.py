@@ -15,9 +15,9 @@ import time
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 from minigrad import optim
+from minigrad.commands.kernels import blas_description
 from minigrad.data import TextData, standard_library_text
 from minigrad.nn import GPT, GPTConfig
 from minigrad.train import Replica, SingleProcess, TrainConfig, gradient_step
@@ -75,10 +75,8 @@ def main() -> None:
 
 def report(seconds: dict[str, list[float]]) -> None:
     """The table, with what it was measured on."""
-    blas = next(info for info in threadpool_info() if info["user_api"] == "blas")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}")
-    print(f"{blas['internal_api']} {blas['version']} for {blas['architecture']}, {blas['num_threads']} thread a rank, "
-          f"OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', 'not set')}")  # fmt: skip
+    print(f"{blas_description()}, of each rank")
     print(f"| | median ms a step ({ROUNDS} rounds) | samples/s | speed-up: median, range |\n|---|---|---|---|")
     for name, found in seconds.items():
         ratios = [one / two for one, two in zip(seconds[ALONE], found, strict=True)]
