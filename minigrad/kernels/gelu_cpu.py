@@ -62,7 +62,7 @@ def gelu_forward(x: Array, approximate: str = "none") -> Array:
 
 
 def gelu_forward_with_slope(x: Array, approximate: str = "none") -> tuple[Array, Array | None]:
-    """`gelu_forward`, and the derivative at x, which costs least while x and s are in the cache.
+    """`gelu_forward`, and the derivative at x, which costs least while all it needs is in the cache.
 
     Args:
         x, approximate: as for `gelu_forward`.
@@ -105,7 +105,7 @@ def gelu_backward(grad: Array, x: Array, approximate: str = "none") -> Array:
 
     def work(block: slice) -> None:
         out = flat_dx[block]
-        value_and_slope(flat[block], approximate, np.empty_like(out), out)
+        value_and_slope(flat[block], approximate, None, out)
         out *= flat_grad[block]
 
     in_blocks(work, x.size)
@@ -147,7 +147,7 @@ def bias_gelu_backward(grad: Array, x: Array, bias: Array) -> tuple[Array, Array
 
     def work(block: slice) -> None:
         shifted, out = rows[block] + bias, rows_dx[block]
-        value_and_slope(shifted, "tanh", np.empty_like(out), out)
+        value_and_slope(shifted, "tanh", None, out)
         out *= rows_grad[block]
 
     in_blocks(work, *rows.shape)
@@ -157,8 +157,8 @@ def bias_gelu_backward(grad: Array, x: Array, bias: Array) -> tuple[Array, Array
 # --------------------------------------------------------------------------------------------- on one block
 
 
-def share(x: Array, square: Array, approximate: str, out: Array) -> None:
-    """Write (1 + tanh u(x)) / 2 into out, from x and its square. In the tanh form out may be the square itself."""
+def tanh_of(x: Array, square: Array, approximate: str, out: Array) -> None:
+    """Write tanh u(x) into out, from x and its square. In the tanh form out may be the square itself."""
     leading, second, *rest = HALF_LOGIT_TANH if approximate == "tanh" else HALF_LOGIT_EXACT
     np.multiply(square, leading, out=out)
     out += second
@@ -167,45 +167,59 @@ def share(x: Array, square: Array, approximate: str, out: Array) -> None:
         out += coefficient
     out *= x
     np.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
 
 
 def value(x: Array, approximate: str, y: Array) -> None:
-    """Write gelu of a block into y."""
+    """Write gelu of a block into y: x (1 + T) / 2 with T = tanh u."""
     if by_series(x, approximate):
         np.multiply(x, normal_cdf(x)[0], out=y)
         return
     square = np.multiply(x, x, out=y if approximate == "tanh" else None)
-    share(x, square, approximate, y)
-    y *= x
+    tanh_of(x, square, approximate, y)
+    y *= 0.5
+    y += 0.5
+    y *= x  # last: x times 2 could overflow
 
 
-def value_and_slope(x: Array, approximate: str, y: Array, slope: Array) -> None:
-    """Write gelu of a block into y and its derivative into slope.
+def value_and_slope(x: Array, approximate: str, y: Array | None, slope: Array) -> None:
+    """Write the derivative of gelu on a block into slope and, if y is given, gelu itself into y.
 
-    Exact form: (x Phi)' = Phi + x phi(x), phi the normal density.
-    tanh form: (x s)' = s + x s' = s + x s (1 - s) 2 u', u' = sqrt(2/pi) (1 + 3 * 0.044715 x^2).
+    tanh form: (x (1 + T) / 2)' = (1 + T) (1/2 + (1 - T) h), h = x u' / 2 = sqrt(2/pi) / 2 (x + 3 * 0.044715 x^3).
     """
-    if by_series(x, approximate):
-        s, bell = normal_cdf(x)
+    if approximate == "none":
+        exact_value_and_slope(x, y, slope)
+        return
+    np.multiply(x, x, out=slope)
+    tanh_of(x, slope, approximate, tanh := np.empty_like(x))
+    slope *= 1.5 * CUBIC * SQRT_2_OVER_PI
+    slope += 0.5 * SQRT_2_OVER_PI
+    slope *= x  # h
+    slope *= 1.0 - tanh
+    slope += 0.5
+    tanh += 1.0
+    slope *= tanh
+    if y is not None:
+        np.multiply(tanh, 0.5, out=y)
+        y *= x
+
+
+def exact_value_and_slope(x: Array, y: Array | None, slope: Array) -> None:
+    """The same of the exact form: (x Phi)' = Phi + x phi(x), phi the normal density."""
+    if by_series(x, "none"):
+        cdf, bell = normal_cdf(x)
         np.multiply(bell, x, out=slope)
     else:
         np.multiply(x, x, out=slope)
-        share(x, slope, approximate, s := np.empty_like(x))
-    np.multiply(x, s, out=y)
-    if approximate == "tanh":
-        slope *= 6.0 * CUBIC * SQRT_2_OVER_PI
-        slope += 2.0 * SQRT_2_OVER_PI
-        slope *= y
-        slope *= 1.0 - s
-    else:
-        if not by_series(x, approximate):
-            slope *= -0.5
-            np.exp(slope, out=slope)
-            slope *= x
-        slope *= 1.0 / math.sqrt(2.0 * math.pi)
-    slope += s
+        tanh_of(x, slope, "none", cdf := np.empty_like(x))
+        cdf *= 0.5
+        cdf += 0.5
+        slope *= -0.5
+        np.exp(slope, out=slope)
+        slope *= x
+    slope *= 1.0 / math.sqrt(2.0 * math.pi)
+    slope += cdf
+    if y is not None:
+        np.multiply(x, cdf, out=y)
 
 
 def by_series(x: Array, approximate: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.device import Array
 from minigrad.kernels import naive_cpu
+from minigrad.kernels.exponential_cpu import exponential
 from minigrad.kernels.row_sums_cpu import row_dots, row_sums
 from minigrad.kernels.threads import for_row_blocks
 
@@ -110,11 +111,11 @@ def cross_entropy_backward(grad: Array, logits: Array, targets: Array, log_sum: 
         some, shift, out = logits[block], log_sum[block, None], dlogits[block]
         factor = np.asarray(grad[block, None], some.dtype)
         if np.abs(shift).max(initial=0.0) <= LARGEST_LOG_SUM:  # no logit is larger than the log of the sum
-            np.exp(some, out=out)
+            exponential(some, out)
             out *= np.exp(-shift) * factor
         else:
             np.subtract(some, shift, out=out)
-            np.exp(out, out=out)
+            exponential(out, out)
             out *= factor
         out[np.arange(len(out)), targets[block]] -= factor[:, 0]
 
@@ -129,12 +130,12 @@ def exponentials(x: Array, out: Array) -> tuple[Array, Array | None]:
         (row sums (n, 1), peak (n, 1)); the peak is the largest entry of each row, or None where 0 did as well.
     """
     with np.errstate(over="ignore"):  # an infinite sum shows it
-        sums = row_sums(np.exp(x, out=out))
+        sums = row_sums(exponential(x, out))
     if sums.min() >= SMALLEST_SUM and sums.max() <= LARGEST_SUM:  # false for NaN
         return sums, None
     peak = x.max(axis=1, keepdims=True)
     np.subtract(x, peak, out=out)
-    return row_sums(np.exp(out, out=out)), peak
+    return row_sums(exponential(out, out)), peak
 
 
 def fits(x: Array, axis: int) -> bool:

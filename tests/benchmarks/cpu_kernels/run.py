@@ -207,14 +207,15 @@ def main() -> None:
     print("PyTorch " + (f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}" if torch else "is not here"))
     size = f"{arguments.rows} x {arguments.columns}"
     print(f"{size} float32, {arguments.threads} threads, {arguments.pairs} pairs; ms: median (fastest)\n")
-    print("| kernel | ms | plain NumPy, ms | PyTorch, ms | times plain | times PyTorch | aim |")
-    print("|---|---|---|---|---|---|---|")
+    print("| kernel | ms | plain NumPy, ms | PyTorch, ms | times plain | times PyTorch | fastest to fastest | aim |")
+    print("|---|---|---|---|---|---|---|---|")
     with use_threads(arguments.threads):
         for row in rows_to_measure(arguments.rows, arguments.columns):
             if arguments.only not in row.name:
                 continue
             ours, plain, theirs = measure(row, arguments.pairs)
-            cells = (*map(milliseconds, (ours, plain, theirs)), ratio(ours, plain), ratio(ours, theirs))
+            fastest = f"{min(ours) / min(theirs):.2f}" if theirs else "-"
+            cells = (*map(milliseconds, (ours, plain, theirs)), ratio(ours, plain), ratio(ours, theirs), fastest)
             print(f"| {row.name} | {' | '.join(cells)} | {row.most or '-'} |", flush=True)
 
 
