@@ -90,7 +90,7 @@ def rows_to_measure(rows: int, columns: int) -> list[Row]:
         ("dropout, forward", lambda: cpu.dropout(x, 0.1, 1, 2),
          lambda: x * ((rng.random(x.shape, np.float32) >= 0.1).astype(np.float32) * (1 / 0.9)), None),
         ("AdamW update", lambda: cpu.adamw_update(p, grad, m, v, *ADAMW),
-         lambda: rules.adamw(p, grad, state, ADAMW[0], ADAMW[4]), None),
+         lambda: rules.adamw.__wrapped__(p, grad, state, ADAMW[0], ADAMW[4]), None),
         ("SGD update, momentum", lambda: cpu.sgd_update(p, grad, m, 1e-3, 0.9, 0.0),
          lambda: rules.sgd(p, grad, state, 1e-3, 1, momentum=0.9), None),
     )  # fmt: skip
