@@ -2,7 +2,7 @@
 
 from parallel.pipeline.checker import ScheduleError, check
 from parallel.pipeline.costed_stage import CostedStage
-from parallel.pipeline.cut import BY, cut_model, cut_sequential
+from parallel.pipeline.cut import BY, cut_model
 from parallel.pipeline.deadlock import circle_of_waits
 from parallel.pipeline.grid import draw_schedule, draw_spans
 from parallel.pipeline.layer_costs import LayerCosts, StageCosts, gpt_layers, stages_of
@@ -63,7 +63,6 @@ __all__ = [
     "check",
     "circle_of_waits",
     "cut_model",
-    "cut_sequential",
     "draw_schedule",
     "draw_spans",
     "dualpipe",

@@ -47,7 +47,7 @@ def cut_model(
     layers, loss = model if isinstance(model, Layers) else layers_of(model, loss)
     bounds = _bounds(layers, stages, micro_batch, by)
     sizes = _sizes(layers, micro_batch)
-    return [
+    result = [
         ModuleStage(
             mg.nn.Sequential(*layers[first:end]),
             sizes[first],
@@ -58,11 +58,24 @@ def cut_model(
         )
         for first, end in pairwise(bounds)
     ]
+    _note_shared(result)
+    return result
 
 
-def cut_sequential(layers: mg.nn.Sequential, stages: int, micro_batch: Array, loss: Loss) -> list[ModuleStage]:
-    """Cut a Sequential into stages of consecutive layers, as equal in number as can be: see `cut_model`."""
-    return cut_model(layers, stages, micro_batch, loss)
+def _note_shared(stages: Sequence[ModuleStage]) -> None:
+    """Tell each stage which of its weights another one has too, as a tied embedding and head."""
+    homes: dict[int, list[int]] = {}
+    for number, stage in enumerate(stages):
+        for weight in stage.module.parameters():
+            homes.setdefault(id(weight), []).append(number)
+    for number, stage in enumerate(stages):
+        stage.shared_with = {
+            name: other
+            for name, weight in stage.module.named_parameters()
+            if weight.requires_grad
+            for other in homes[id(weight)]
+            if other != number
+        }
 
 
 def _bounds(

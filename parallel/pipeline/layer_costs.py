@@ -1,11 +1,11 @@
 """What the layers of a model cost, and what stages of them cost: the numbers that `price` and `search` start from."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from minigrad.nn import GPTConfig
 from parallel.cluster import Device
+from parallel.pipeline.partition import stage_costs
 
 HALF_PRECISION = ("bfloat16", "float16", "float32")  # the first of them that a device has
 ADAM_BYTES = 16.0  # a parameter: weight and gradient in 16 bits, weight and two moments in 32
@@ -62,7 +62,7 @@ def stages_of(layers: LayerCosts, bounds: Sequence[int], examples: float = 1.0, 
     """
 
     def add_up(costs: Sequence[float], scale: float, fixed: float = 0.0) -> list[float]:
-        return [fixed + scale * sum(costs[first:end]) for first, end in pairwise(bounds)]
+        return [fixed + scale * cost for cost in stage_costs(costs, bounds)]
 
     return StageCosts(
         add_up(layers.forward, examples, overhead),

@@ -1,6 +1,7 @@
 """A stage that is part of a real network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -46,9 +47,11 @@ class ModuleStage(Stage):
         draw: whole numbers of at least 0 that tell one step from another, if the module draws random numbers: its
             masks then follow from these, the micro-batch and the number of the layer. None lets the layers draw as
             they come; the stages of copies of one model would then all draw the same.
+        shared_with: of its weights that another stage of the model has too, their names, and that stage.
     """
 
     draw: Sequence[int] | None = None
+    shared_with: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ this is the code that obeys it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import minigrad as mg
 from minigrad.optim import Optimizer
@@ -19,7 +18,7 @@ class StashedStage(Stage):
     """A ModuleStage of an asynchronous schedule. It lasts for one run, in which each micro-batch is a mini-batch.
 
     Args:
-        stage: what it runs; its weights must be no other stage's.
+        stage: what it runs; its weights must be no other stage's, each of which would update them in its own time.
         number: its number among the stages of the schedule.
         schedule: an asynchronous schedule.
         make_optimizer: called with the weights.
@@ -30,7 +29,7 @@ class StashedStage(Stage):
         most_versions: the most versions of its weights that it has kept at one time.
 
     Raises:
-        ValueError: the schedule is a synchronous one.
+        ValueError: the schedule is a synchronous one, or another stage has one of the weights too.
 
     Source: Narayanan et al., PipeDream: generalized pipeline parallelism for DNN training (2019), section 3.3.
     """
@@ -44,6 +43,11 @@ class StashedStage(Stage):
     ) -> None:
         if schedule.synchronous:
             raise ValueError(f"schedule={schedule.name!r} is synchronous: no stage updates its weights on the way")
+        for name, other in stage.shared_with.items():
+            raise ValueError(
+                f"schedule={schedule.name!r} is asynchronous and cannot train {name!r}, a weight that stages {number} "
+                f"and {other} share: each would update it in its own time"
+            )
         self.stage = stage
         # Of the micro-batches that are not finished.
         self.versions = {i: read for (held, i), read in weight_versions(schedule).items() if held == number}
@@ -119,26 +123,3 @@ class StashedStage(Stage):
         if self.optimizer is not None:
             self.optimizer.step()
             self.optimizer.zero_grad()
-
-
-def refuse_shared_weights(stages: Sequence[Any], schedule: Schedule) -> None:
-    """Refuse weights that several stages use: each would update them in its own time.
-
-    Args:
-        stages: all stages of a model, or those that a rank knows of.
-        schedule: the schedule that they are for.
-
-    Raises:
-        ValueError: the schedule is asynchronous and a weight stands in two stages.
-    """
-    if schedule.synchronous:
-        return
-    home: dict[int, int] = {}
-    for number, stage in enumerate(stages):
-        for name, weight in stage.module.named_parameters():
-            if home.setdefault(id(weight), number) != number:
-                raise ValueError(
-                    f"schedule={schedule.name!r} is asynchronous and cannot train {name!r}, a weight of shape "
-                    f"{weight.shape} that stages {home[id(weight)]} and {number} share: each would update it in its "
-                    "own time"
-                )

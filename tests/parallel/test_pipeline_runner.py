@@ -28,7 +28,6 @@ from parallel.pipeline import (
     Stage,
     check,
     cut_model,
-    cut_sequential,
     draw_spans,
     gpipe,
     one_f_one_b,
@@ -253,7 +252,7 @@ def train_program(
     """One step of the MLP on as many stages as there are ranks: the loss, and this stage's gradients."""
     rng = np.random.default_rng(1)
     x, targets = rng.standard_normal((24, 5)), rng.integers(0, 3, 24)
-    stages = cut_sequential(mlp(), comm.Get_size(), x[: 24 // micro_batches], F.cross_entropy)
+    stages = cut_model(mlp(), comm.Get_size(), x[: 24 // micro_batches], F.cross_entropy)
     mine = stages[comm.Get_rank()]
     schedule = SCHEDULES[name](comm.Get_size(), micro_batches)
     loss = run(comm, schedule, [mine], x, targets, blocking=blocking)
@@ -297,7 +296,7 @@ def test_gradients_add_up_over_steps() -> None:
     targets = np.array([0, 1, 2, 0])
 
     def program(comm: Any) -> list[np.ndarray]:
-        mine = cut_sequential(mlp(), 2, x[:2], F.cross_entropy)[comm.Get_rank()]
+        mine = cut_model(mlp(), 2, x[:2], F.cross_entropy)[comm.Get_rank()]
         snapshots = []
         for _ in range(2):
             run(comm, gpipe(2, 2), [mine], x, targets)
@@ -338,7 +337,7 @@ def test_a_first_stage_may_have_nothing_to_learn(name: str) -> None:
         model = mg.nn.Sequential(first, mg.nn.Linear(4, 3, rng=rng, dtype=np.float64))
 
         def program(comm: Any, model: mg.nn.Sequential = model) -> float | None:
-            mine = cut_sequential(model, 2, x[:2], F.cross_entropy)[comm.Get_rank()]
+            mine = cut_model(model, 2, x[:2], F.cross_entropy)[comm.Get_rank()]
             return run(comm, SCHEDULES[name](2, 3), [mine], x, targets)
 
         simulate(program, ranks=2)
@@ -350,7 +349,7 @@ def test_a_first_stage_may_have_nothing_to_learn(name: str) -> None:
 
 def test_micro_batches_of_another_size_than_the_stage_was_made_for() -> None:
     def program(comm: Any) -> None:
-        stages = cut_sequential(mlp(), 1, np.zeros((2, 5)), F.cross_entropy)
+        stages = cut_model(mlp(), 1, np.zeros((2, 5)), F.cross_entropy)
         run(comm, gpipe(1, 2), stages, np.zeros((8, 5)), np.zeros(8, int))
 
     with pytest.raises(ValueError, match=r"x has shape \(4, 5\), the stage was made for micro-batches of \(2, 5\)"):
@@ -360,7 +359,7 @@ def test_micro_batches_of_another_size_than_the_stage_was_made_for() -> None:
 @pytest.mark.parametrize("stages", [0, 8])
 def test_more_stages_than_layers(stages: int) -> None:
     with pytest.raises(ValueError, match=rf"^stages={stages} must be at least 1 and at most the 7 layers$"):
-        cut_sequential(mlp(), stages, np.zeros((2, 5)), F.cross_entropy)
+        cut_model(mlp(), stages, np.zeros((2, 5)), F.cross_entropy)
 
 
 # ----------------------------------------------------------------------------------------------------- time
