@@ -37,6 +37,7 @@ def test_the_server_outlives_a_worker_or_the_job_ends(tmp_path: Path, ulfm: bool
     options = ("--with-ft", "ulfm") if ulfm else ()
     result = plain_mpirun([path], ranks=4, options=options)
     if ulfm:
+        assert result.returncode == 0, result.stderr
         assert "updates 150 lost [2]" in result.stdout, result.stderr
         assert "worker 2 died after 3 gradients; going on without it" in result.stderr
     else:

@@ -4,12 +4,39 @@ In simulation the cluster says which rank fails when, and whoever listens is sen
 one, from the lost rank, with the tag that was asked for. What a listener is sending to the lost rank just then is
 dropped, so that it does not wait for ever. Under MPI it takes `mpirun --with-ft ulfm`: then a call that
 waits for a dead rank raises, where without it the whole job is ended.
+
+Those who are left must not end as usual either: MPI's Finalize is a meeting of all ranks, and Open MPI's (5.0) now and
+then waits for the dead one for ever. So whoever knows of a death when its program is done leaves without it.
 """
 
+import atexit
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from parallel.comm.abort import mpi_with_others
+
+
+def leave_if_a_rank_has_died() -> None:
+    """End this process at once, with status 0, if it is one of several ranks of MPI of which one has died.
+
+    Python calls it when all else is done, and just before mpi4py finalizes MPI.
+    """
+    mpi = mpi_with_others()
+    try:
+        dead = mpi is not None and mpi.COMM_WORLD.Get_failed().Get_size() > 0
+    except NotImplementedError:  # an MPI that knows no failures
+        dead = False
+    if dead:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+atexit.register(leave_if_a_rank_has_died)  # when this file is imported: what is registered later is called before
 
 
 def listen_for_lost_ranks(comm: Any, tag: int, dtype: Any) -> Callable[[], set[int]]:
