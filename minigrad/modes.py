@@ -27,6 +27,11 @@ def is_grad_enabled() -> bool:
     return current_mode.get()[0]
 
 
+def is_watched() -> bool:
+    """Whether a Watcher looks on at this moment."""
+    return current_mode.get()[1] is not None
+
+
 class set_grad_enabled:  # PyTorch's name
     """Record a graph (True) or not (False) inside the `with` block or the decorated function.
 

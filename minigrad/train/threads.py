@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.autograd import grad, is_watched
+from minigrad.autograd import grad
 from minigrad.device import Array
 from minigrad.kernels.threads import use_threads
+from minigrad.modes import is_watched
 from minigrad.nn import Module
 from minigrad.nn.generators import standing_in
 from minigrad.nn.normalization import BatchNorm
