@@ -206,3 +206,12 @@ def test_output_that_nobody_reads_is_no_error() -> None:
     program = f"{sys.executable} -m minigrad.cli doctor | head -1"
     answer = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert answer.stderr == ""
+
+
+def test_the_package_is_the_command_too() -> None:
+    answers = [
+        subprocess.run([sys.executable, "-m", name, "--version"], capture_output=True, text=True, cwd=ROOT)
+        for name in ("minigrad", "minigrad.cli")
+    ]
+    assert [answer.returncode for answer in answers] == [0, 0]
+    assert answers[0].stdout == answers[1].stdout != ""

@@ -69,6 +69,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "train": LIBRARY | {"precision", "randomness", "checkpoint"},
         "plots": {"train", "trace"},
         "cli": FRONT_DOOR,
+        "__main__": {"cli"},
         "commands": FRONT_DOOR,
         "course": FRONT_DOOR,
     },

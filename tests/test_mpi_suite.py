@@ -37,6 +37,13 @@ def test_suite_passes_under_mpirun(ranks: int, mpi_runs: dict[int, int], tally: 
     assert counts["ran"] > 0
 
 
+@pytest.mark.timeout(LIMIT)
+def test_the_matrix_of_bits_on_one_rank(tmp_path: Path) -> None:
+    job = run_suite(SUITE / "test_bit_matrix_mpi.py", 1, tmp_path / "counts.json")
+    assert job.returncode == 0, job.stdout
+    assert json.loads((tmp_path / "counts.json").read_text())["ran"] > 0
+
+
 FAULTY_TESTS = """
 import numpy as np
 

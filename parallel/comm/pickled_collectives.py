@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from parallel.comm import collective_price as price
-from parallel.comm.collective_sides import check_root, operation_for
+from parallel.comm.collective_sides import barrier, check_root, operation_for
 from parallel.comm.meeting import Joint, Signature, meet
 from parallel.comm.member import Member
 from parallel.comm.reductions import SUM, Op
@@ -31,7 +31,7 @@ class PickledCollectives(Member):
 
     def barrier(self) -> None:
         """The same as `Barrier`."""
-        meet(self, Joint(Signature("barrier"), None, lambda parts: 0, price.barrier, holds_ports=False))
+        meet(self, barrier(self, "barrier"))
 
     def bcast(self, obj: Any = None, root: int = 0) -> Any:
         """A copy of the root's object, for everybody.

@@ -46,7 +46,14 @@ def line_of(site: CallSite) -> str:
 
 def _line(code: CodeType, position: int) -> str:
     start = next((line for first, last, line in code.co_lines() if first <= position < last and line), None)
-    return f"{Path(code.co_filename).name}:{start or code.co_firstlineno}"
+    return f"{_file_name(code.co_filename)}:{start or code.co_firstlineno}"
+
+
+def _file_name(path: str) -> str:
+    """The name of the file without its folders; of a notebook's cell, whose file has a number for a name, "In[3]"."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    cell = shell.compile.format_code_name(path) if shell is not None else None
+    return str(cell[1]) if cell is not None else Path(path).name
 
 
 def where(frame: FrameType | None) -> str:

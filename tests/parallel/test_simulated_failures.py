@@ -405,6 +405,19 @@ def test_rule_41_a_circle_is_one_and_is_found_if_there_is_one(graph):
     assert bool(cycle) == bool(left)
 
 
+def test_rule_41_a_cell_of_a_notebook_has_its_number(tmp_path):
+    pytest.importorskip("nbclient", reason="nbclient is not installed (extra: docs)")
+    import nbformat
+    from nbclient import NotebookClient
+
+    first = "import numpy as np\nfrom parallel import simulate"
+    second = "def program(comm):\n    comm.Recv(np.zeros(1))\n\n"
+    second += "try:\n    simulate(program, 2)\nexcept RuntimeError as error:\n    print(error)"
+    cells = [nbformat.v4.new_code_cell(text) for text in (first, second)]
+    notebook = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3").execute()
+    assert "rank 1 waits in Recv from any rank any tag (In[2]:2)" in notebook.cells[1].outputs[0].text
+
+
 def test_rule_41_a_long_report_is_cut_and_its_data_is_not():
     ranks = 100
 

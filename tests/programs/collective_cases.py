@@ -261,4 +261,6 @@ def exact(result: Any) -> Any:
     """A result in a form in which two can be compared to the bit."""
     if isinstance(result, np.ndarray):
         return str(result.dtype), result.shape, result.tobytes()
+    if isinstance(result, dict):
+        return {key: exact(part) for key, part in result.items()}
     return [exact(part) for part in result] if isinstance(result, list | tuple) else result

@@ -172,6 +172,44 @@ def MPI_waitall(request: Any, requests: list[Any]) -> Any:
 # ---- requests
 
 
+def objects_of_several(comm: Any, MPI: Any) -> list[Any]:
+    """The calls in small letters that give the objects of several requests, and what they say when there are none."""
+    rank, p = comm.Get_rank(), comm.Get_size()
+    right, left = (rank + 1) % p, (rank - 1) % p
+    kind = MPI.Request if not hasattr(comm, "new_status") else request_class()
+    got: list[Any] = [kind.waitany([]), kind.waitsome([]), kind.testany([]), kind.testsome([]), kind.testall([])]
+
+    def begun() -> list[Any]:
+        receives = [comm.irecv(source=left, tag=tag) for tag in range(3)]
+        kind.waitall([comm.isend((rank, tag), right, tag) for tag in range(3)])
+        return receives
+
+    requests, several = begun(), []
+    while (found := kind.waitany(requests))[0] >= 0:  # UNDEFINED is negative
+        several.append(found)
+    got.append(sorted(several))
+    requests, several = begun(), []
+    while (some := kind.waitsome(requests))[0] is not None:
+        several += zip(*some, strict=True)
+    got.append(sorted(several))
+    requests, several = begun(), []
+    while len(several) < 3:
+        index, ended, thing = kind.testany(requests)
+        several += [(index, thing)] if ended else []
+    got.append(sorted(several))
+    requests, several = begun(), []
+    while len(several) < 3:
+        indices, things = kind.testsome(requests)
+        several += zip(indices, things, strict=True) if indices else []
+    got.append(sorted(several))
+    requests = begun()
+    while not (all_of_them := kind.testall(requests))[0]:
+        pass
+    got += [all_of_them, kind.testany(requests), kind.testsome(requests), kind.testall(requests)]
+    comm.Barrier()
+    return [repr(item) for item in got]
+
+
 def waiting_for_one(comm: Any, MPI: Any) -> list[Any]:
     """Waitany, Waitsome and their tests, on requests that end in a certain order."""
     rank = comm.Get_rank()
@@ -288,8 +326,8 @@ def probing(comm: Any, MPI: Any) -> list[Any]:
 
 
 PROGRAMS: tuple[Callable[..., Any], ...] = (
-    buffer_forms, parts, raw_bytes, nobody, replace, synchronous, objects, waiting_for_one, cancelling,
-    persistent, probing,
+    buffer_forms, parts, raw_bytes, nobody, replace, synchronous, objects, objects_of_several, waiting_for_one,
+    cancelling, persistent, probing,
 )  # fmt: skip
 
 
