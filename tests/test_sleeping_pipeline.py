@@ -1,5 +1,7 @@
 """A run on real ranks whose stages sleep for known times: it takes what the price says, in the simulated order."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +55,11 @@ def test_what_cannot_run_is_refused_before_anything_starts() -> None:
         sleeping_run(make_schedule("gpipe", 2, 2), -1.0)
     with pytest.raises(ValueError, match="message_bytes=-1 must be at least 0"):
         sleeping_run(make_schedule("gpipe", 2, 2), message_bytes=-1)
+
+
+def test_a_run_that_fails_says_what_its_ranks_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a hang nor half an answer: here the ranks find a NumPy that breaks."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('worn out')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with pytest.raises(ChildProcessError, match=r"^the run on 2 processes failed: (.|\n)*ImportError: worn out"):
+        sleeping_run(make_schedule("gpipe", 2, 2), 0.01, 0.01, 0.01)
