@@ -30,10 +30,14 @@ from parallel.studies.staleness import (
     implicit_momentum,
     measured_boundary_by_running,
     measured_boundary_with_momentum,
+    served_boundary,
     spectral_radius,
 )
+from parallel.studies.staleness.boundary import first_unstable
 from parallel.studies.staleness.delays import constant
+from parallel.studies.staleness.remedies import staleness_aware
 from parallel.studies.staleness.replay import replay
+from parallel.studies.staleness.served import faded_size
 from parallel.studies.stragglers import interrupted_round, synchronous_efficiency
 from parallel.studies.tensor_parallel import ACTIVATION, WIDTH, block_cost, smallest_hidden_block
 from parallel.tensor_parallel.cost import block_traffic, layer_activations
@@ -228,6 +232,16 @@ def simulated_variance(tau: int) -> float:
     return float(runs.w[200:].var()) / 0.3**2
 
 
+def largest_divided(slope: float, offset: float, tau: int = 8) -> float:
+    """The largest rate, over that of curvature 1, that converges when divided by slope * tau + offset."""
+
+    def unstable(rates: np.ndarray) -> np.ndarray:
+        run = replay(constant(tau, 3000), rates, remedy=staleness_aware(slope, offset))
+        return run.diverged | (faded_size(run.w) > faded_size(run.w[: len(run.w) // 2]))
+
+    return first_unstable(unstable, rounds=3, parts=30)
+
+
 FIGURES: dict[str, Callable[[], float]] = {
     "gpt2-small": lambda: gpt2(12, 768, 12),
     "gpt2-medium": lambda: gpt2(24, 1024, 16),
@@ -273,6 +287,12 @@ FIGURES: dict[str, Callable[[], float]] = {
     "critical-step-2-m09": lambda: float(measured_boundary_with_momentum(2, -0.9, 4000)),
     "critical-step-2-p09": lambda: float(measured_boundary_with_momentum(2, 0.9, 4000)),
     "critical-step-4-p05": lambda: float(measured_boundary_with_momentum(4, 0.5, 4000)),
+    "served-3": lambda: served_boundary(3),
+    "served-9": lambda: served_boundary(9),
+    "served-5-p05": lambda: served_boundary(5, 0.5),
+    "divided-tau": lambda: largest_divided(1, 0),
+    "divided-tau-1": lambda: largest_divided(1, 1),
+    "divided-2-tau-1": lambda: largest_divided(2, 1),
     "critical-step-roots": error_against_roots,
     "fastest-step-1": lambda: float(fastest_step(1)),
     "fastest-step-2": lambda: float(fastest_step(2)),

@@ -1,5 +1,6 @@
 """`minigrad train --strategy ps-...`, as a newcomer types it, on simulated and on real ranks."""
 
+import argparse
 import csv
 import json
 import re
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 
 from minigrad.cli import main
-from minigrad.commands.train_servings import SERVINGS
+from minigrad.commands.train_servings import SERVINGS, policy
 from minigrad.serialize import load_arrays
 
 TINY = ["--batch-size=6", "--block-size=16", "--layers=2", "--heads=2", "--width=16", "--steps=3"]
-OPTIONS = {"ps-ssp": ["--staleness-bound", "2"], "ps-window": ["--window", "1e-6"]}
+OPTIONS = {"ps-window": ["--window", "1e-6"]}
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def test_simulated_ranks_serve_and_work(strategy: str, tmp_path: Path, text: Pat
     assert (settings["strategy"], settings["ranks"]) == (strategy, 4)
 
 
+def test_a_policy_has_settings_without_being_asked() -> None:
+    def made(strategy: str, **given: Any) -> Any:
+        unset = dict.fromkeys(("servers", "backup", "staleness_bound", "window"))
+        return policy(argparse.Namespace(strategy=strategy, **unset | given))
+
+    assert (made("ps-ssp").bound, made("ps-window").seconds, made("ps-sync").backup) == (2, 0.01, 0)
+    assert (made("ps-ssp", staleness_bound=0).bound, made("ps-window", window=3.0).seconds) == (0, 3.0)
+
+
 def test_ps_sync_trains_as_one_process_does(tmp_path: Path, text: Path) -> None:
     """Row `same-math-32`: rounding only."""
     alone, _ = run(text, tmp_path / "alone")
@@ -87,9 +97,7 @@ def test_a_served_run_is_gone_on_with_by_another_strategy(tmp_path: Path, text: 
         ("--strategy ps-async", "--strategy ps-async needs --ranks of at least 2: servers and a worker"),
         ("--strategy ps-async --ranks 3 --servers 3", "needs --ranks of at least 4"),
         ("--strategy ps-async --ranks 3 --servers 0", "--servers 0 must be at least 1"),
-        ("--strategy ps-ssp --ranks 3", "--strategy ps-ssp needs --staleness-bound"),
         ("--strategy ps-ssp --ranks 3 --staleness-bound -1", "bound=-1 must be a whole number of at least 0"),
-        ("--strategy ps-window --ranks 3", "--strategy ps-window needs --window"),
         ("--strategy ps-window --ranks 3 --window 0", "seconds=0.0 of a window must be above 0"),
         ("--strategy ps-sync --ranks 3 --backup 2", "--backup 2 must be below the number of workers, which is 2"),
         ("--strategy ps-sync --ranks 3 --backup -1", "backup=-1 must be a whole number of at least 0"),

@@ -26,7 +26,7 @@ SERVINGS: dict[str, Serving] = {
     ),
     "ps-window": Serving("Window", {"window": "seconds"}, "it applies the mean of what comes within --window"),
 }
-REQUIRED = {"ps-ssp": "staleness_bound", "ps-window": "window"}
+DEFAULTS = {"staleness_bound": 2, "window": 0.01}  # of what a policy needs; a window in s
 OPTIONS = ("servers", "backup", "staleness_bound", "window")  # of the command, for these strategies alone
 
 
@@ -42,8 +42,6 @@ def check_serving(args: argparse.Namespace, ranks: int) -> None:
         owners = [key for key, row in SERVINGS.items() if name == "servers" or name in row.settings]
         if given and args.strategy not in owners:
             raise ValueError(f"{option} {getattr(args, name)} is for --strategy {', '.join(owners)}")
-        if not given and REQUIRED.get(args.strategy) == name:
-            raise ValueError(f"--strategy {args.strategy} needs {option}")
     if serving is None:
         return
     servers = servers_of(args)
@@ -79,7 +77,11 @@ def policy(args: argparse.Namespace) -> Policy:
     from parallel import server
 
     serving = SERVINGS[args.strategy]
-    given = {theirs: getattr(args, ours) for ours, theirs in serving.settings.items()}
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings = {}
+    for ours, theirs in serving.settings.items():
+        value = getattr(args, ours)
+        value = DEFAULTS.get(ours) if value is None else value
+        if value is not None:
+            settings[theirs] = value
     made: Policy = getattr(server, serving.policy)(**settings)
     return made

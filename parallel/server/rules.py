@@ -1,5 +1,6 @@
 """Any optimizer's rule as what a server applies."""
 
+from math import inf
 from typing import Any
 
 from minigrad.optim import RULES
@@ -13,14 +14,14 @@ def rule_update(name: str, lr: float, **settings: Any) -> Apply:
 
     Args:
         name: Of a rule in minigrad.optim.RULES, such as "sgd" or "adamw".
-        lr: Learning rate, above 0.
+        lr: Learning rate, above 0 and finite.
         settings: Of the rule, such as momentum=0.9.
 
     Returns:
         `apply(parameters, gradient, t)`.
 
     Raises:
-        ValueError: If there is no such rule, or lr is not above 0.
+        ValueError: If there is no such rule, or lr is not above 0 and finite.
 
     >>> import numpy as np
     >>> w = np.ones(2)
@@ -30,8 +31,8 @@ def rule_update(name: str, lr: float, **settings: Any) -> Apply:
     """
     if name not in RULES:
         raise ValueError(f"name={name!r} is no rule; there are {', '.join(sorted(RULES))}")
-    if not lr > 0:
-        raise ValueError(f"lr={lr!r} must be above 0")
+    if not 0 < lr < inf:
+        raise ValueError(f"lr={lr!r} must be above 0 and finite")
     rule = RULES[name]
     state: dict[str, Any] = {}
 
