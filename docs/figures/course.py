@@ -73,14 +73,17 @@ def notebooks() -> list[Notebook]:
         row = re.match(r"\| \[(\d+)\. .*?\]\(.*?\) \|(.*)\|(.*)\| (\d+) min \|", line)
         if row:
             learn, needs = row[2], row[3]
-            exercises = re.search(r"exercises? ([\d, ]+)", learn)
+            exercises = re.search(r"exercises? ([\d, ]+(?:(?:to|and) \d+)?)", learn)
             found.append(Notebook(int(row[1]), numbers(needs), numbers(exercises[1] if exercises else ""), int(row[4])))
     return found
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """All whole numbers in a text."""
-    return tuple(int(digits) for digits in re.findall(r"\d+", text))
+    """All whole numbers in a text; "28 to 31" are four."""
+    found: list[int] = []
+    for first, last in re.findall(r"(\d+)(?: to (\d+))?", text):
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
 
 
 def corner(number: int) -> tuple[float, float]:
