@@ -117,9 +117,9 @@ def spread(sums: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
         axes: over which it was.
     """
     kept = sums if sums.ndim == 0 else sums.reshape(kept_dims(shape, axes))
-    if math.prod(shape) > SMALL or isinstance(sums, Function.tensor_type):
+    if math.prod(shape) > SMALL or not isinstance(kept, np.ndarray | np.generic):
         return Expand.run(kept, shape=shape)
-    out = np.empty_like(kept, shape=shape)
+    out = np.empty(shape, kept.dtype)
     out[...] = kept
     return out
 
