@@ -17,7 +17,7 @@ PAGES = [
     for name in (
         "index", "start", "errata", "contributing", "optimizers", "training-techniques", "curvature",
         "profiling", "pictures", "debugging", "tensor-parallel", "clusters", "collectives",
-        "data-parallel", "parameter-server", "staleness", "pipeline",
+        "data-parallel", "parameter-server", "staleness", "pipeline", "kernels",
         "how-it-works/graph", "how-it-works/ring", "how-it-works/simulation", "how-it-works/staleness",
     )
 ]  # fmt: skip
