@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from minigrad import autograd
 from minigrad.autograd import Function
-from minigrad.device import Array, device_of, is_array
+from minigrad.device import DEVICES, Array, device_of, is_array, moved
 from minigrad.ops import elementwise as ew
 from minigrad.ops.linear import Einsum, MatMul
 from minigrad.ops.reduction import Amax, CumSum, LogSumExp, Mean, Norm, Sum
@@ -582,13 +582,24 @@ class Tensor:
     # ---------------------------------------------------------------------------------------------------- dtype
 
     def to(self, dtype: DTypeLike) -> Tensor:
-        """The same numbers in another dtype."""
+        """The same numbers in another dtype, or on another device.
+
+        Args:
+            dtype: a dtype; or "cpu" or "cuda".
+        """
+        if isinstance(dtype, str) and dtype in DEVICES:
+            return self if dtype == self.device else self._moved(dtype)
         wanted = np.dtype(dtype)
         if wanted == self.dtype:
             return self
         if wanted.kind != "f":
             return Tensor.wrap(self.data.astype(wanted))
         return Cast.apply(self, dtype=wanted)
+
+    def _moved(self, device: str) -> Tensor:
+        if self.dtype.kind != "f":
+            return Tensor.wrap(moved(self.data, device))
+        return Cast.apply(self, dtype=self.dtype, device=device)
 
     def float(self) -> Tensor:
         """As float32."""
@@ -680,6 +691,8 @@ def _numeric_array(data: Any, dtype: DTypeLike | None) -> Array:
 def _pair(a: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     """Two tensors of one dtype: a Python number takes the tensor's, the narrower of two is cast up."""
     b = other if isinstance(other, Tensor) else _constant(other, a.data.dtype)
+    if b is not other and a.device != "cpu":
+        b = b.to(a.device)  # CuPy takes no NumPy array as an operand, not even one of a single number
     if a.data.dtype == b.data.dtype:
         return a, b
     common = _common_dtype(a.data.dtype, b.data.dtype)
