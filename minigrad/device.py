@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+DEVICES = ("cpu", "cuda")
+INSTALL = "pip install 'cupy-cuda13x[ctk]'"
 
 
 def is_array(value: object) -> bool:
@@ -57,8 +59,70 @@ def array_module(device: str) -> ModuleType:
         return np
     if device != "cuda":
         raise ValueError(f"device={device!r} is not known; use 'cpu' or 'cuda'")
+    return import_cupy()
+
+
+def moved(array: Array, device: str) -> Array:
+    """The same numbers on `device`; the array itself if it is there already.
+
+    Raises:
+        ValueError: another device than "cpu" or "cuda".
+        RuntimeError: "cuda" where there is no GPU that CuPy can use.
+
+    >>> moved(np.arange(3), "cpu")
+    array([0, 1, 2])
+    """
+    if device_of(array) == device:
+        return array
+    if device not in DEVICES:
+        raise ValueError(f"device={device!r} is not known; use 'cpu' or 'cuda'")
+    return array.get() if device == "cpu" else gpu_module().asarray(array)  # type: ignore[attr-defined]
+
+
+def import_cupy() -> Any:
+    """The cupy module.
+
+    Raises:
+        RuntimeError: it is not installed, or cannot be imported, with the remedy.
+    """
     try:
         import cupy
+    except ModuleNotFoundError as error:
+        if error.name not in ("cupy", None):
+            raise RuntimeError(f"CuPy is installed, but not what it needs ({error}): {INSTALL}") from error
+        raise RuntimeError(f"device='cuda' and the kernels on the GPU need CuPy: {INSTALL}") from error
     except ImportError as error:
-        raise RuntimeError("device='cuda' needs CuPy: pip install 'cupy-cuda13x[ctk]'") from error
+        reason = " ".join(str(error).split())[:200]
+        raise RuntimeError(f"CuPy is installed and cannot be imported ({reason}): reinstall it, {INSTALL}") from error
     return cupy
+
+
+def gpu_module() -> Any:
+    """The cupy module, if there is a GPU that it can use.
+
+    Raises:
+        RuntimeError: no CuPy, no driver, a driver that is older than CuPy's CUDA, or no GPU; with the remedy.
+    """
+    cupy = import_cupy()
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except RuntimeError as error:  # CuPy's CUDARuntimeError is one
+        raise RuntimeError(f"CuPy cannot use a GPU here ({error}); {driver_remedy(runtime)}") from error
+    if count == 0:
+        raise RuntimeError(f"CuPy finds no GPU here; {driver_remedy(runtime)}")
+    return cupy
+
+
+def driver_remedy(runtime: Any) -> str:
+    """What to do about a GPU that cannot be used, by the CUDA versions of CuPy and of the driver."""
+    try:
+        wheel, driver = runtime.runtimeGetVersion() // 1000, runtime.driverGetVersion() // 1000
+    except (AttributeError, RuntimeError):
+        wheel, driver = 13, 0
+    if 0 < driver < wheel:
+        return (
+            f"this CuPy is built for CUDA {wheel} and the driver is for CUDA {driver}: "
+            f"pip uninstall cupy-cuda{wheel}x, then pip install 'cupy-cuda{driver}x[ctk]', or update the driver"
+        )
+    return "install NVIDIA's driver for CUDA 13 (580 or newer; nvidia-smi shows it), or use device='cpu'"

@@ -108,6 +108,18 @@ class Function:
         except ValueError as error:
             shapes = " and ".join(str(tensor.shape) for tensor in inputs)
             raise ValueError(f"{cls.__name__} does not fit shapes {shapes}: {error}") from None
+        except TypeError:
+            devices = sorted({tensor.device for tensor in inputs})
+            if len(devices) < 2:
+                raise
+            where = " and ".join(devices)
+            raise TypeError(f"{cls.__name__} has inputs on {where}: move them to one, with x.to('cuda')") from None
+        except MemoryError as error:
+            what = "GPU" if inputs[0].device == "cuda" else "machine"
+            raise MemoryError(
+                f"{cls.__name__}: the {what} is out of memory ({error}); use a smaller batch, accumulate gradients, "
+                "or recompute activations"
+            ) from error
         # A plain array nearly always: that is asked first, here and in `wrap`.
         if type(data) is not np.ndarray and not (is_array(data) or isinstance(data, np.generic)):
             raise TypeError(f"{cls.__name__}.forward must return an array, got {type(data).__name__}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.autograd import Function
-from minigrad.device import Array
+from minigrad.device import DEVICES, Array, device_of, moved
 from minigrad.ops import elementwise as ew
 from minigrad.ops.linear import MatMul
 from minigrad.ops.shape import Cast
@@ -162,13 +162,24 @@ class Operators:
         return self.data.dtype
 
     def to(self, dtype: DTypeLike) -> Tensor:
-        """The same numbers in another dtype."""
+        """The same numbers in another dtype, or on another device.
+
+        Args:
+            dtype: a dtype; or "cpu" or "cuda".
+        """
+        if isinstance(dtype, str) and dtype in DEVICES:
+            return cast("Tensor", self) if dtype == device_of(self.data) else self._moved(dtype)
         wanted = np.dtype(dtype)
         if wanted == self.dtype:
             return cast("Tensor", self)
         if wanted.kind != "f":
             return Function.tensor_type.wrap(self.data.astype(wanted))
         return Cast.apply(self, dtype=wanted)
+
+    def _moved(self, device: str) -> Tensor:
+        if self.dtype.kind != "f":
+            return Function.tensor_type.wrap(moved(self.data, device))
+        return Cast.apply(self, dtype=self.dtype, device=device)
 
     def float(self) -> Tensor:
         """As float32."""
@@ -186,7 +197,12 @@ def as_float(x: Any) -> Tensor:
 
 def same_dtype(a: Any, other: Any) -> tuple[Tensor, Tensor]:
     """Two tensors of one dtype: a Python number takes the tensor's, the narrower of two is cast up."""
-    b = other if isinstance(other, Function.tensor_type) else _constant(other, a.data.dtype)
+    if isinstance(other, Function.tensor_type):
+        b = other
+    else:
+        b = _constant(other, a.data.dtype)
+        if type(a.data) is not np.ndarray:  # CuPy takes no NumPy array as an operand, not even one of a single number
+            b = b.to(a.device)
     own, given = a.data.dtype, b.data.dtype
     if own is given or own == given:  # NumPy has one object for float32: `is` answers almost always
         return a, b

@@ -10,6 +10,7 @@ import signal
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,11 @@ class Tally:
         if not self.mpi_runs:
             reasons.append("tests/mpi (tests/test_mpi_suite.py was not among the tests)")
         for reason, count in sorted({**self.skipped, **self.mpi_skipped}.items()):
-            if reason not in reasons:
-                reasons.append(f"{count} test{'s' * (count != 1)}: {reason}")
+            tests = f"{count} test{'s' * (count != 1)}: {reason}"
+            if reason in reasons:
+                reasons[reasons.index(reason)] = tests
+            else:
+                reasons.append(tests)
         if self.deselected:
             reasons.append(f"{self.deselected} deselected by -k or -m")
         return f"not run: {', '.join(reasons) or 'nothing was left out'}"
@@ -137,12 +141,25 @@ def tally(pytestconfig: pytest.Config) -> Tally:
 
 def _parts_missing() -> Iterator[str]:
     """The parts of the suite that this machine cannot run."""
-    if find_spec("cupy") is None:
-        yield "GPU (no CuPy)"
-    elif not _gpu_present():
-        yield "GPU (no device)"
+    if reason := gpu_missing():
+        yield reason
     if find_spec("torch") is None:
         yield "parity with PyTorch (torch not installed)"
+
+
+@cache
+def gpu_missing() -> str:
+    """Why nothing runs on a GPU here, or ""."""
+    if find_spec("cupy") is None:
+        return "GPU (no CuPy)"
+    return "" if _gpu_present() else "GPU (no device)"
+
+
+@pytest.fixture
+def gpu() -> None:
+    """Leave a test out where there is no GPU; the summary names the reason once."""
+    if reason := gpu_missing():
+        pytest.skip(reason)
 
 
 def _gpu_present() -> bool:

@@ -19,7 +19,7 @@ PAGES = [
     for name in (
         "index", "start", "errata", "contributing", "optimizers", "training-techniques", "curvature",
         "profiling", "pictures", "debugging", "tensor-parallel", "clusters", "collectives",
-        "data-parallel", "parameter-server", "staleness", "pipeline",
+        "data-parallel", "parameter-server", "staleness", "pipeline", "kernels",
         "how-it-works/graph", "how-it-works/ring", "how-it-works/simulation", "how-it-works/staleness",
         "how-it-works/memory", "how-it-works/roofline", "how-it-works/overlap", "how-it-works/tensor-parallel",
         "how-it-works/pipeline", "choosing",

@@ -174,33 +174,40 @@ def check_hello() -> Finding:
 
 def check_gpu() -> Finding:
     """CuPy and the GPUs it sees."""
-    from minigrad.device import array_module
+    from minigrad.device import gpu_module, import_cupy
 
     try:
-        cupy: Any = array_module("cuda")
+        version = import_cupy().__version__
     except RuntimeError as error:
-        return Finding("missing", "no CuPy", f"only for an NVIDIA GPU: {str(error).rpartition(': ')[2]}")
+        first, _, remedy = str(error).rpartition(": ")
+        found = "no CuPy" if "need CuPy" in first else first
+        return Finding("missing", found, f"only for an NVIDIA GPU: {remedy}")
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
-        names = [cupy.cuda.runtime.getDeviceProperties(index)["name"].decode() for index in range(count)]
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return Finding(
-            "missing",
-            f"CuPy {cupy.__version__}, no GPU ({error})",
-            "everything but its speed works without one",
-        )
-    return Finding("ok", f"CuPy {cupy.__version__}; {', '.join(names)}")
+        cupy = gpu_module()
+    except RuntimeError as error:
+        first, _, remedy = str(error).partition("; ")
+        return Finding("missing", f"CuPy {version}: {first}", f"{remedy}; everything but its speed works without one")
+    runtime = cupy.cuda.runtime
+    names = [runtime.getDeviceProperties(index)["name"].decode() for index in range(runtime.getDeviceCount())]
+    free, total = runtime.memGetInfo()
+    memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    if free < 0.1 * total:
+        return Finding("ok", f"CuPy {version}; {', '.join(names)}; {memory}", "other programs fill it: see nvidia-smi")
+    return Finding("ok", f"CuPy {version}; {', '.join(names)}; {memory}")
 
 
 def check_compiler() -> Finding:
     """The C++ compiler that runs CUDA kernels on the CPU."""
-    from minigrad.kernels.emulate import find_compiler
+    from minigrad.kernels.emulate import find_compiler, sanitizers_work
 
     try:
         path, version = find_compiler()
     except RuntimeError as error:
         return Finding("missing", "none: CUDA kernels cannot be emulated", str(error))
-    return Finding("ok", f"{version.strip()} at {path}")
+    if not sanitizers_work():
+        advice = "races and accesses outside arrays are not found: install libasan and libtsan"
+        return Finding("missing", f"sanitizers of {version.strip()} at {path}", advice)
+    return Finding("ok", f"{version.strip()} at {path}, with its sanitizers")
 
 
 def check_nvrtc() -> Finding:

@@ -6,7 +6,6 @@ compares. Hypothesis looks for more cases and shrinks the failing one; without i
 
 from __future__ import annotations
 
-import ast
 import random
 import time
 from collections.abc import Iterator
@@ -15,12 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from minigrad.course import source
+from minigrad.course import emulated
 from minigrad.course.compare import Difference, describe, difference, number
 from minigrad.course.mutants import Mutant, diagnose, outcome, viewed
-from minigrad.course.process import REFERENCE, Answer, Ended, Raised, StudentProcess
+from minigrad.course.process import Answer, Ended, Raised, StudentProcess
+from minigrad.course.source import MissingFunctionError
 from minigrad.course.table import Exercise
 from minigrad.course.worker import load
+from minigrad.course.workspace import language, place
 
 SEARCHED = 60  # cases that Hypothesis makes of each function
 PATIENCE = 3.0  # s for one case
@@ -86,16 +87,16 @@ def unreadable(exercise: Exercise, root: Path) -> Verdict | None:
     """The verdict that needs no run: a file that is gone or is no Python, a function that is gone or empty."""
     to_do = []
     for path in exercise.paths:
-        file, name = source.locate(REFERENCE, path)
+        file, name = place(path)
         again = f"`minigrad course reset {exercise.number:02}` brings it back, and keeps a copy of what is there"
         try:
             text = (root / file).read_text(encoding="utf-8")
-            if source.is_hollow(text, name):
-                to_do.append(f"{name} ({file}, line {source.find(ast.parse(text), name).lineno})")
+            if language(file).is_hollow(text, name):
+                to_do.append(f"{name} ({file}, line {language(file).line_of(text, name)})")
         except SyntaxError as error:
             line = f"{file}, line {error.lineno}: {(error.text or '').strip()}"
             return Verdict(exercise, FAILED, [("not Python", line), ("because", str(error.msg))])
-        except source.MissingFunctionError:
+        except MissingFunctionError:
             return Verdict(exercise, FAILED, [("missing", f"{file} has no function {name}"), ("way out", again)])
         except FileNotFoundError:
             return Verdict(exercise, FAILED, [("missing", f"the file {file} is not there"), ("way out", again)])
@@ -120,14 +121,26 @@ class Examination:
 
     def verdict(self) -> Verdict:
         """Try the fixed cases, search for more, and explain the smallest failure."""
-        files = {source.locate(REFERENCE, path).file for path in self.exercise.paths}
-        with StudentProcess(self.root, self.exercise.folder / "check.py", PATIENCE, files) as self.process:
-            failure = self.first_failure()
-            if failure is None:
-                return self.passed()
-            if is_unwritten(failure.answer):
-                return self.begun()
-            return self.explained(failure if isinstance(failure.answer.problem, Ended) else self.shrunk(failure))
+        try:
+            with self.started() as self.process:
+                failure = self.first_failure()
+                if failure is None:
+                    return self.passed()
+                if is_unwritten(failure.answer):
+                    return self.begun()
+                return self.explained(failure if isinstance(failure.answer.problem, Ended) else self.shrunk(failure))
+        except emulated.NoCompilerError as error:
+            return Verdict(self.exercise, BLOCKED, [("not checked", str(error))])
+        except emulated.CompilerError as error:
+            first, *more = str(error).splitlines()
+            return Verdict(self.exercise, FAILED, [("compiler", first), *(("", line) for line in more)])
+
+    def started(self) -> StudentProcess | emulated.EmulatedProcess:
+        """The process that will be asked."""
+        if self.exercise.is_cuda:
+            return emulated.EmulatedProcess(self.exercise, self.root, self.check)
+        files = {place(path).file for path in self.exercise.paths}
+        return StudentProcess(self.root, self.exercise.folder / "check.py", PATIENCE, files)
 
     def first_failure(self) -> Failure | None:
         """The first wrong answer to the fixed cases, then to those that are searched for."""
@@ -168,6 +181,8 @@ class Examination:
 
     def shrunk(self, failure: Failure) -> Failure:
         """The smallest failing case of the same function that is found; at worst the one at hand."""
+        if self.exercise.is_cuda:  # the fixed cases are small, and each more is a process
+            return failure
         self.deadline = time.perf_counter() + EXPLAINING
         found = self.search(failure.case["function"])
         return found if found is not None and not isinstance(found.answer.problem, Ended) else failure
@@ -184,7 +199,8 @@ class Examination:
         if strategy is None:
             return None
         options = settings(
-            max_examples=SEARCHED, database=None, deadline=None, phases=(Phase.generate, Phase.shrink),
+            max_examples=getattr(self.check, "SEARCHED", SEARCHED), database=None, deadline=None,
+            phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck), verbosity=Verbosity.quiet,
         )  # fmt: skip
         self.lost = None
@@ -215,6 +231,8 @@ class Examination:
         verdict = Verdict(self.exercise, PASSED)
         if self.exercise.budget:
             verdict.lines.append(("within", self.exercise.budget))
+        if isinstance(self.process, emulated.EmulatedProcess) and not self.process.built[0].watched:
+            verdict.lines.append(("checked on", "numbers only: the compiler has no AddressSanitizer (libasan)"))
         if not hypothesis_is_there():
             verdict.lines.append(("checked on", "fixed cases only; pip install hypothesis searches for more"))
         return verdict
@@ -261,7 +279,7 @@ class Examination:
     def mistake(self, failure: Failure) -> Mutant | None:
         """The known mistake with these answers: to the smallest case, and to the fixed ones of that function."""
         function = failure.case["function"]
-        deadline = time.perf_counter() + EXPLAINING
+        deadline = time.perf_counter() + EXPLAINING * (4 if self.exercise.is_cuda else 1)
         answers = []
         for case in [case for case in self.check.CASES if case["function"] == function] + [failure.case]:
             if time.perf_counter() > deadline and case is not failure.case:

@@ -27,10 +27,27 @@ def text_of(source: str, name: str) -> str:
     return source[slice(*_body(source, name))]
 
 
-def graft(reference: str, donor: str, name: str) -> str:
-    """Put the donor's body of function `name` in the place of the reference's."""
+def is_hollow(source: str, name: str) -> bool:
+    """Whether nothing but comments stands between the braces of function `name`."""
+    return not OPAQUE.sub("", text_of(source, name)).strip()
+
+
+def line_of(source: str, name: str) -> int:
+    """The number of the line in which the body of function `name` begins."""
+    return source.count("\n", 0, _body(source, name)[0]) + 1
+
+
+def graft(reference: str, donor: str, name: str, called: str = "") -> str:
+    """Put the donor's body of function `name` in the place of the reference's.
+
+    Args:
+        reference, donor: CUDA C.
+        name: of a function in both.
+        called: the donor's file, if a compiler is to name its lines in messages.
+    """
     start, end = _body(reference, name)
-    return reference[:start] + text_of(donor, name) + reference[end:]
+    numbered = f'\n#line {line_of(donor, name)} "{called}"\n' if called else ""
+    return reference[:start] + numbered + text_of(donor, name) + reference[end:]
 
 
 def _body(source: str, name: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ class Exercise(NamedTuple):
         name: what to call it in a file name.
         title: what to call it in a sentence.
         asks: what the student is to do, in one sentence.
-        paths: dotted paths of the functions or methods to write.
+        paths: dotted paths of the functions or methods to write; of a CUDA kernel "file.cu:name".
         hints: three, each giving away more than the one before.
         needs: numbers of the exercises it stands on.
         budget: what a solution may cost, in words; the check measures it.
@@ -41,6 +41,11 @@ class Exercise(NamedTuple):
     def key(self) -> str:
         """Such as "ex06": its pytest marker, and its name in a notebook."""
         return f"ex{self.number:02}"
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether what is to be written is CUDA C."""
+        return any(":" in path for path in self.paths)
 
     @property
     def folder(self) -> Path:

@@ -1,8 +1,8 @@
 """Known mistakes: wrong solutions with a name, and whether a student's answers are those of one of them.
 
 A mutant is a file `exercises/exNN_name/mutants/MISTAKE.py` whose docstring says in a sentence what is wrong and
-whose functions are put in the place of the reference's, as a student's are. The same files prove the checks: each
-must be caught, and called by its name.
+whose functions are put in the place of the reference's, as a student's are; of CUDA a file `MISTAKE.cu`, whose first
+comment says it. The same files prove the checks: each must be caught, and called by its name.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import importlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from minigrad.course import emulated
 from minigrad.course.compare import difference
 from minigrad.course.table import Exercise
 from minigrad.course.worker import load
@@ -31,18 +34,30 @@ class Mutant(NamedTuple):
 def mutants_of(exercise: Exercise) -> list[Mutant]:
     """The mutants of an exercise, by name."""
     found = []
-    for file in sorted((exercise.folder / "mutants").glob("*.py")):
-        docstring = file.read_text(encoding="utf-8").split('"""')[1]
-        found.append(Mutant(file.stem, " ".join(docstring.split()).rstrip("."), file))
+    for file in sorted((exercise.folder / "mutants").glob("*.cu" if exercise.is_cuda else "*.py")):
+        text = file.read_text(encoding="utf-8")
+        said = first_comment(text) if exercise.is_cuda else text.split('"""')[1]
+        found.append(Mutant(file.stem, " ".join(said.split()).rstrip("."), file))
     return found
 
 
+def first_comment(text: str) -> str:
+    r"""The comment that a CUDA file begins with.
+
+    >>> first_comment("// one\n// two\nint x; // three")
+    'one two'
+    """
+    lines = takewhile(lambda line: line.startswith("//"), text.splitlines())
+    return " ".join(line.removeprefix("//").strip() for line in lines)
+
+
 def outcome(check: ModuleType, case: dict[str, Any]) -> tuple[Any, str | None]:
-    """What `check.run(case)` returns in this process, or the name of what it raises."""
+    """What `check.run(case)` returns in this process, or the name of what it raises; of CUDA what the launch gives."""
+    run = partial(emulated.run, check) if hasattr(check, "launch") else check.run
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a mistake may well divide by zero
         try:
-            return check.run(case), None
+            return run(case), None
         except Exception as error:
             return None, type(error).__name__
 
@@ -97,6 +112,10 @@ def diagnose(
 @contextmanager
 def planted(exercise: Exercise, mutant: Mutant) -> Iterator[None]:
     """Put a mutant's functions in the place of the reference's, in this process, for the block."""
+    if exercise.is_cuda:
+        with emulated.planted(exercise, mutant.name):
+            yield
+        return
     wrong = load(f"_mutant_{exercise.key}_{mutant.name}", mutant.file)
     replaced: list[tuple[Any, str, Any]] = []
     for path in exercise.paths:

@@ -102,4 +102,59 @@ ENGINE = (
         ),
         needs=(3,),
     ),
+    Exercise(
+        22, "online_softmax", "softmax in blocks of columns",
+        "Compute a softmax and its gradient in two walks over blocks of columns, keeping two numbers for each row.",
+        (
+            "minigrad.kernels.online_softmax.join_block",
+            "minigrad.kernels.online_softmax.online_softmax_forward",
+            "minigrad.kernels.online_softmax.online_softmax_backward",
+        ),
+        (
+            "exp(x - old peak) and exp(x - new peak) differ by a factor that is the same for all x. So the sum so far "
+            "has that factor too, whatever it was made of.",
+            "new = the larger of peak and the block's largest; total * exp(peak - new) + sum(exp(block - new)). While "
+            "all entries were -inf, new is -inf as well, and -inf - -inf is NaN: subtract 0 instead, and exp(-inf) is "
+            "0, as it should be.",
+            "forward: peak = np.full((rows, 1), -np.inf, x.dtype), total = np.zeros of the same; a loop over "
+            "column_blocks with join_block; a second one with y[:, part] = np.exp(x[:, part] - peak) / total. "
+            "backward: along += (grad[:, part] * y[:, part]).sum(axis=1, keepdims=True), then a second walk for dx.",
+        ),
+        needs=(3,),
+        budget="x, and in the backward grad and y, are read twice, never more than `block` columns at a time",
+    ),
+    Exercise(
+        23, "tiled_matmul", "a tiled matrix product in CUDA",
+        "Let the threads of a block fetch tiles of two matrices to shared memory together, and multiply them there.",
+        ("minigrad/kernels/cuda/first_kernels.cu:tiled_matmul",),
+        (
+            "Draw C with its tiles for M = N = 10, and the block that begins in row 8 and column 8: which of its 64 "
+            "threads have an element of C, and which elements of A and B do the others have to fetch?",
+            "In step k thread (x, y) fetches the elements (i, k + x) of A and (k + y, j) of B, or 0 if there is none. "
+            "Nobody may read a tile before all have written, nor write the next one before all have read. No `return` "
+            "before the last barrier.",
+            "for (int k = 0; k < K; k += TILE) { tile_a[y][x] = i < M && k + x < K ? a[i * K + k + x] : 0; the same "
+            "for b; __syncthreads(); for q: sum += tile_a[y][q] * tile_b[q][x]; __syncthreads(); } and at the end "
+            "if (i < M && j < N) c[i * N + j] = sum.",
+        ),
+        budget="every element comes from memory once a block, through shared memory",
+        seconds=30.0,
+    ),
+    Exercise(
+        26, "row_softmax", "row softmax in CUDA",
+        "Find the largest entry and the sum of a row with all threads of a block, by halves in shared memory.",
+        ("minigrad/kernels/cuda/first_kernels.cu:row_softmax",),
+        (
+            "Write the reduction down for four threads, step by step, with a line wherever somebody reads what another "
+            "has written in the step before. Each line is a barrier.",
+            "found[thread] = own; barrier; for half: if (thread < half) join; barrier outside of the `if`. Then all "
+            "read found[0], and only after one more barrier may `found` be used for the sums.",
+            "float peak = from[0]; for (int j = thread; j < columns; j += threads) peak = fmaxf(peak, from[j]); then "
+            "the reduction with fmaxf, peak = found[0], barrier; the same with sum += expf(from[j] - peak) and +=; at "
+            "last to[j] = expf(from[j] - peak) / found[0].",
+        ),
+        needs=(23,),
+        budget="each thread reads only its own elements of the row",
+        seconds=30.0,
+    ),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from minigrad.course.checking import PASSED, Verdict, check_exercise
 from minigrad.course.mutants import Mutant, mutants_of
 from minigrad.course.process import REFERENCE
 from minigrad.course.table import EXERCISES, Exercise
-from minigrad.course.workspace import copy_packages, place
+from minigrad.course.workspace import copy_packages, language, place
 
 HEAD = """\
 # What the checks catch
@@ -66,7 +66,7 @@ def plant(exercise: Exercise, mutant: Mutant, root: Path) -> None:
     for path in exercise.paths:
         file, name = place(path)
         try:
-            text = source.graft((root / file).read_text(encoding="utf-8"), donor, name)
+            text = language(file).graft((root / file).read_text(encoding="utf-8"), donor, name)
         except source.MissingFunctionError:  # a mutant need not get all functions wrong
             continue
         (root / file).write_text(text, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from minigrad.course.emulated import CompilerError, EmulatedProcess, NoCompilerError
 from minigrad.course.process import Ended, StudentProcess
 from minigrad.course.table import Exercise
 from minigrad.course.worker import load
@@ -26,13 +27,17 @@ def show(exercise: Exercise, root: Path, path: Path) -> Path:
     from matplotlib.figure import Figure
 
     file = exercise.folder / "picture.py"
-    with StudentProcess(root, file) as process:
-        value, problem = process.ask({})
+    picture = load(f"_picture_{exercise.key}", file)
+    try:
+        process = EmulatedProcess(exercise, root, picture) if exercise.is_cuda else StudentProcess(root, file)
+        with process:
+            value, problem = process.ask(picture.CASE if exercise.is_cuda else {})
+    except (NoCompilerError, CompilerError) as error:
+        raise ValueError(f"exercise {exercise.number:02} cannot be drawn: {str(error).splitlines()[0]}") from error
     if problem is not None:
         where = f" ({problem.where})" if problem.where else ""
         said = problem.how if isinstance(problem, Ended) else f"{problem.type}: {problem.message}".splitlines()[0]
         raise ValueError(f"exercise {exercise.number:02} cannot be drawn yet, your code says: {said}{where}")
-    picture = load(f"_picture_{exercise.key}", file)
     figure = Figure(figsize=(9, 4.8), layout="constrained", facecolor="white")
     try:
         figure = picture.draw(figure, value) or figure

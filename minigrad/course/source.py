@@ -107,6 +107,11 @@ def is_hollow(source: str, name: str) -> bool:
     return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
+def line_of(source: str, name: str) -> int:
+    """The number of the line in which function `name` begins."""
+    return find(ast.parse(source), name).lineno
+
+
 def graft(reference: str, donor: str, name: str) -> str:
     """Put the donor's function `name` in the place of the reference's.
 

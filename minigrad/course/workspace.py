@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from minigrad import __version__
@@ -111,8 +112,9 @@ class Workspace:
         try:
             text = (self.root / file).read_text(encoding="utf-8")
             for name in names_in(exercise, file):
-                text = source.graft(text, original, name)
-            ast.parse(text)
+                text = language(file).graft(text, original, name)
+            if not exercise.is_cuda:
+                ast.parse(text)
         except (OSError, SyntaxError, ValueError):
             return original
         return text
@@ -134,13 +136,17 @@ def place(path: str) -> source.Place:
     return source.Place(file, name) if colon else source.locate(REFERENCE, path)
 
 
+def language(file: str) -> ModuleType:
+    """What finds, empties and grafts functions in a file: of Python, or of CUDA C."""
+    return cuda_source if file.endswith((".cu", ".h")) else source
+
+
 def released(file: str) -> str:
     """The reference's file with every asked function in it empty."""
     text = (REFERENCE / file).read_text(encoding="utf-8")
-    empty = cuda_source.hollow if file.endswith((".cu", ".h")) else source.hollow
     for exercise in EXERCISES:
         for name in names_in(exercise, file):
-            text = empty(text, name, f"exercise {exercise.number:02}: {name}")
+            text = language(file).hollow(text, name, f"exercise {exercise.number:02}: {name}")
     return text
 
 
@@ -215,9 +221,8 @@ def overlay(exercise: Exercise, student: Path, root: Path) -> None:
     copy_packages(root)
     for path in exercise.paths:
         file, name = place(path)
-        graft = cuda_source.graft if file.endswith((".cu", ".h")) else source.graft
-        donor = (student / file).read_text(encoding="utf-8")
-        (root / file).write_text(graft((root / file).read_text(encoding="utf-8"), donor, name), encoding="utf-8")
+        donor, target = (student / file).read_text(encoding="utf-8"), root / file
+        target.write_text(language(file).graft(target.read_text(encoding="utf-8"), donor, name), encoding="utf-8")
 
 
 def apply_solution(exercise: Exercise, root: Path) -> None:
@@ -226,7 +231,7 @@ def apply_solution(exercise: Exercise, root: Path) -> None:
         file, name = place(path)
         target = root / file
         original = (REFERENCE / file).read_text(encoding="utf-8")
-        target.write_text(source.graft(target.read_text(encoding="utf-8"), original, name), encoding="utf-8")
+        target.write_text(language(file).graft(target.read_text(encoding="utf-8"), original, name), encoding="utf-8")
 
 
 def solution(exercise: Exercise) -> Iterator[tuple[str, str]]:
@@ -234,4 +239,4 @@ def solution(exercise: Exercise) -> Iterator[tuple[str, str]]:
     for path in exercise.paths:
         file, name = place(path)
         text = (REFERENCE / file).read_text(encoding="utf-8")
-        yield f"{file}: {name}", (cuda_source if file.endswith((".cu", ".h")) else source).text_of(text, name)
+        yield f"{file}: {name}", language(file).text_of(text, name)

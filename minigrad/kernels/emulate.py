@@ -44,6 +44,8 @@ DYNAMIC_SHARED = re.compile(r"extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\
 
 Extent = int | Sequence[int]
 Sanitizer = Literal["address", "thread"]
+Order = Literal["together", "first", "last"]
+ORDERS: tuple[Order, ...] = ("together", "first", "last")  # by the numbers they have in cuda/emulation_turns.h
 
 
 class SanitizerReport(NamedTuple):
@@ -88,7 +90,15 @@ class EmulatedModule:
         text: bytes = self._load().emulation_signature(kernel_name.encode())
         return tuple(text.decode().split(",")) if text else ()
 
-    def launch(self, kernel_name: str, grid: Extent, block: Extent, args: Sequence[Any], shared_bytes: int = 0) -> None:
+    def launch(
+        self,
+        kernel_name: str,
+        grid: Extent,
+        block: Extent,
+        args: Sequence[Any],
+        shared_bytes: int = 0,
+        order: Order = "together",
+    ) -> None:
         """Run a kernel and wait for it. Arrays are used where they are, so its writes appear in them.
 
         Args:
@@ -98,9 +108,12 @@ class EmulatedModule:
             args: one for each parameter: a C-contiguous array of the parameter's dtype for a pointer, a number
                 for a number.
             shared_bytes: size of the dynamic shared memory, in bytes.
+            order: "together" lets the threads of a block run as they come; "first" and "last" let one run until it
+                waits, then the next, from the first or from the last. A kernel that needs no luck gives the same in
+                all three.
 
         Raises:
-            ValueError: unknown kernel, or a grid, block or shared_bytes out of range.
+            ValueError: unknown kernel or order, or a grid, block or shared_bytes out of range.
             TypeError: the arguments do not fit the kernel's parameters.
             RuntimeError: the threads cannot all reach a barrier, or a lane is not in its own mask.
 
@@ -119,6 +132,7 @@ class EmulatedModule:
             (ctypes.c_uint * 3)(*extent("grid", grid)),
             (ctypes.c_uint * 3)(*extent("block", block)),
             check_shared_bytes(shared_bytes),
+            order_number(order),
             addresses,
         )
         if error:
@@ -149,7 +163,7 @@ class EmulatedModule:
             RuntimeError: as for `launch`, or the kernel ran out of time, or the sanitizer cannot run here.
         """
         values = self._prepare(kernel_name, args)
-        numbers = (*extent("grid", grid), *extent("block", block), check_shared_bytes(shared_bytes))
+        numbers = (*extent("grid", grid), *extent("block", block), check_shared_bytes(shared_bytes), 0)  # 0: together
         program = self._build(sanitizer)
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder, f"{i}.bin") for i in range(len(values))]
@@ -188,6 +202,7 @@ class EmulatedModule:
                 ctypes.POINTER(ctypes.c_uint),
                 ctypes.POINTER(ctypes.c_uint),
                 ctypes.c_size_t,
+                ctypes.c_int,
                 ctypes.POINTER(ctypes.c_void_p),
             ]
             self._library = library
@@ -343,3 +358,14 @@ def check_shared_bytes(shared_bytes: int) -> int:
     if not 0 <= shared_bytes <= MAX_SHARED_BYTES:
         raise ValueError(f"shared_bytes={shared_bytes} must lie between 0 and {MAX_SHARED_BYTES}")
     return shared_bytes
+
+
+def order_number(order: Order) -> int:
+    """The number of an order of the threads.
+
+    >>> order_number("last")
+    2
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r} is not known; use one of {', '.join(ORDERS)}")
+    return ORDERS.index(order)

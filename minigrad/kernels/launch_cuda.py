@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.device import Array
+from minigrad.device import Array, gpu_module
 
 CUDA_SOURCES = Path(__file__).parent / "cuda"
 THREADS_PER_BLOCK = 256  # 8 warps: enough to hide latency, and a divisor of what a multiprocessor holds
@@ -30,18 +30,7 @@ def require_gpu() -> Any:
     Raises:
         RuntimeError: otherwise, with the remedy.
     """
-    try:
-        import cupy
-    except ImportError as error:
-        raise RuntimeError("kernels on the GPU need CuPy: pip install 'cupy-cuda13x[ctk]'") from error
-    remedy = "install NVIDIA's driver for CUDA 13 (580 or newer; nvidia-smi shows it), or use device='cpu'"
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except RuntimeError as error:  # CuPy's CUDARuntimeError is one
-        raise RuntimeError(f"CuPy cannot use a GPU here ({error}); {remedy}") from error
-    if count == 0:
-        raise RuntimeError(f"CuPy finds no GPU here; {remedy}")
-    return cupy
+    return gpu_module()
 
 
 @lru_cache

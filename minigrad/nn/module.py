@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.device import Array
+from minigrad.device import DEVICES, Array, moved
 from minigrad.tensor import Tensor
 
 
@@ -116,7 +116,13 @@ class Module:
         return self.train(False)
 
     def to(self, dtype: DTypeLike) -> Module:
-        """Convert every parameter to another floating dtype, in place."""
+        """Convert every parameter to another floating dtype, or move all to a device, in place.
+
+        Args:
+            dtype: a floating dtype; or "cpu" or "cuda", which moves buffers of any dtype too.
+        """
+        if isinstance(dtype, str) and dtype in DEVICES:
+            return self._move(dtype)
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(np.dtype(dtype))
             parameter.grad = None
@@ -125,6 +131,15 @@ class Module:
                 buffer = getattr(module, name)
                 if buffer.dtype.kind == "f":
                     setattr(module, name, buffer.astype(np.dtype(dtype)))
+        return self
+
+    def _move(self, device: str) -> Module:
+        for parameter in self.parameters():
+            parameter.data = moved(parameter.data, device)
+            parameter.grad = None
+        for module in self.modules():
+            for name in module.__dict__.get("_buffer_names", ()):
+                setattr(module, name, moved(getattr(module, name), device))
         return self
 
     def state_dict(self) -> dict[str, Array]:

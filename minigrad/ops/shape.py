@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.autograd import Function
-from minigrad.device import Array
+from minigrad.device import Array, device_of, moved
 
 
 class Reshape(Function):
@@ -180,14 +180,14 @@ def _cut_to(x: Array, index: Array, axis: int) -> tuple[slice, ...]:
 
 
 class Cast(Function):
-    """The same numbers in another floating-point type; the gradient is cast back."""
+    """The same numbers in another floating-point type, or on another device; the gradient goes the way back."""
 
-    def forward(self, x: Array, *, dtype: np.dtype[Any]) -> Array:
-        self.dtype = x.dtype
-        return x.astype(dtype)
+    def forward(self, x: Array, *, dtype: np.dtype[Any], device: str | None = None) -> Array:
+        self.dtype, self.device = x.dtype, device_of(x)
+        return moved(x, device or self.device).astype(dtype)
 
     def backward(self, grad: Any) -> tuple[Any]:
-        return (Cast.run(grad, dtype=self.dtype),)
+        return (Cast.run(grad, dtype=self.dtype, device=self.device),)
 
 
 def normalize_axes(dim: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:

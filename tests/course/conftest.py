@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from minigrad.course import source
 from minigrad.course.table import EXERCISES, exercise
-from minigrad.course.workspace import Workspace, apply_solution, place, start
+from minigrad.course.workspace import Workspace, apply_solution, language, place, start
+from minigrad.kernels import emulate
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,25 @@ def write(root: Path, number: int, text: str, function: int = 0) -> None:
     """Put `text`, a definition, in the place of an exercise's function."""
     file, name = place(exercise(number).paths[function])
     path = root / file
-    path.write_text(source.graft(path.read_text(), text, name))
+    path.write_text(language(file).graft(path.read_text(), text, name))
+
+
+@pytest.fixture
+def compiler() -> None:
+    """Leave a test out where no CUDA exercise can be compiled."""
+    try:
+        emulate.find_compiler()
+    except RuntimeError:
+        pytest.skip("no C++ compiler for the CUDA exercises")
+
+
+@pytest.fixture(autouse=True)
+def _compiler_of_a_row(request: pytest.FixtureRequest) -> None:
+    """The same for the tests of each exercise, where it is one in CUDA."""
+    parameters = getattr(request.node, "callspec", None)
+    row = parameters.params.get("row") if parameters is not None else None
+    if row is not None and row.is_cuda:
+        request.getfixturevalue("compiler")
 
 
 @pytest.fixture

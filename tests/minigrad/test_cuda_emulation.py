@@ -329,6 +329,46 @@ def test_a_deadlock_under_a_sanitizer_is_the_same_error(sanitized: dict[str, Emu
         sanitized["small"].check("barrier_in_a_branch", 1, 8, (np.zeros(8, np.int32),), sanitizer="thread")
 
 
+# ------------------------------------------------------------------------------------------ threads in turn
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_with_all_barriers_the_order_does_not_matter(small: EmulatedModule, order: emulate.Order) -> None:
+    """Row `exact`: whole numbers."""
+    x, sums = np.arange(128, dtype=np.float32), np.full(2, np.nan, np.float32)
+    small.launch("block_sum", 2, 64, (x, sums), order=order)
+    np.testing.assert_array_equal(sums, x.reshape(2, 64).sum(1))
+    numbers, reverse = np.arange(128, dtype=np.int32), np.zeros(128, np.int32)
+    small.launch("block_reverse", 2, 64, (numbers, reverse), shared_bytes=256, order=order)
+    np.testing.assert_array_equal(reverse, numbers.reshape(2, 64)[:, ::-1].ravel())
+    y = np.full(256, np.nan)
+    small.launch("shuffles", 1, 64, (np.arange(64.0), y, 1, 32), order=order)
+    expected = np.full(256, np.nan)
+    small.launch("shuffles", 1, 64, (np.arange(64.0), expected, 1, 32))
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_without_a_barrier_one_of_the_orders_gives_other_numbers_each_time(
+    small: EmulatedModule,
+) -> None:
+    x = np.arange(64, dtype=np.float32)
+
+    def total(order: emulate.Order) -> float:
+        sums = np.zeros(1, np.float32)
+        small.launch("block_sum_without_barrier", 1, 64, (x, sums), order=order)
+        return float(sums[0])
+
+    assert {order: total(order) for order in ("first", "last")} == {"first": 63.0, "last": 2016.0}
+    assert all(total("first") == 63.0 for _ in range(5))
+    assert x.sum() == 2016.0  # the other order hides it: that is why there are two
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_a_deadlock_in_turn_is_the_same_error(small: EmulatedModule, order: emulate.Order) -> None:
+    with pytest.raises(RuntimeError, match=r"barrier_in_a_branch: block .* __syncthreads at line"):
+        small.launch("barrier_in_a_branch", 1, 8, (np.zeros(8, np.int32),), order=order)
+
+
 # --------------------------------------------------------------------------------------------------- bad input
 
 
@@ -338,6 +378,7 @@ def test_a_deadlock_under_a_sanitizer_is_the_same_error(sanitized: dict[str, Emu
         ({"kernel_name": "gelu"}, ValueError, "kernel_name='gelu' is not in gelu.cu, which has: gelu_forward"),
         ({"grid": 0}, ValueError, "grid=0 must be one to three numbers of at least 1"),
         ({"block": (64, 32)}, ValueError, r"block=\(64, 32\) has 2048 threads, at most 1024"),
+        ({"order": "random"}, ValueError, "order='random' is not known; use one of together, first, last"),
         ({"shared_bytes": -1}, ValueError, "shared_bytes=-1 must lie between 0 and 232448"),
         ({"args": (np.ones(2),)}, TypeError, "takes 3 arguments"),
         ({"args": (np.ones(2), np.ones(2), 2)}, TypeError, "argument 0 .* array of float32, got an array of float64"),

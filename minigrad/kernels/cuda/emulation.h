@@ -5,7 +5,8 @@
 //
 //   CUDA                         here
 //   a thread                     a thread of the operating system, so that ThreadSanitizer sees every race
-//   a block                      its threads are started together and joined; blocks run one after another
+//   a block                      its threads are started together and joined; blocks run one after another. The
+//                                threads of a block run together or in turn: see emulation_turns.h
 //   __shared__ float tile[64];   a C++ `static`: one for all threads, and one per block because only one block
 //                                runs at a time. As on a GPU it begins with whatever the last block left in it
 //   extern __shared__ ...        memory of exactly the size that the launch asks for, filled with NaN
@@ -38,6 +39,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "emulation_turns.h"
 
 // ------------------------------------------------------------------------------ CUDA's words and built-ins
 
@@ -88,7 +91,7 @@ struct Warp {
 struct Thread;
 
 struct Block {
-    explicit Block(unsigned size);
+    Block(unsigned size, Order order);
     void meet(Barrier& barrier, unsigned expected, unsigned meeting);
     void leave();
     void stop(const std::string& message);
@@ -96,6 +99,7 @@ struct Block {
     std::string who_waits() const;
 
     unsigned size;
+    Turns turns;
     std::vector<Warp> warps;
     std::vector<std::unique_ptr<Thread>> threads;
     Barrier barrier;
@@ -118,7 +122,8 @@ struct Thread {
 
 inline thread_local Thread* self = nullptr;
 
-inline Block::Block(unsigned size) : size(size), warps((size + warpSize - 1) / warpSize), running(size) {
+inline Block::Block(unsigned size, Order order)
+    : size(size), turns(order, size), warps((size + warpSize - 1) / warpSize), running(size) {
     for (unsigned rank = 0; rank < size; ++rank) {
         threads.push_back(std::make_unique<Thread>(*this, rank));
         warps[rank / warpSize].lanes |= 1u << (rank % warpSize);
@@ -138,9 +143,12 @@ inline void Block::meet(Barrier& barrier, unsigned expected, unsigned meeting) {
         running.fetch_add(expected - 1, std::memory_order_relaxed);
         barrier.phase.fetch_add(1);
         barrier.phase.notify_all();
+        turns.open(self->rank, &barrier);
     } else {
+        turns.leave(self->rank, &barrier);
         leave();
         barrier.phase.wait(phase);
+        turns.wait(self->rank);
     }
     if (failed) throw Abort();
     self->intrinsic.store(nullptr, std::memory_order_relaxed);
@@ -162,6 +170,7 @@ inline void Block::stop(const std::string& message) {
         if (error.empty()) error = message;
     }
     failed = true;  // before the barriers open: whoever wakes must see it
+    turns.stop();
     auto open = [](Barrier& barrier) {
         barrier.phase.fetch_add(1);
         barrier.phase.notify_all();

@@ -60,8 +60,10 @@ inline void run_thread(const Kernel& kernel, Thread& thread, dim3 grid, dim3 blo
     blockDim = block;
     blockIdx = index;
     threadIdx = {thread.rank % block.x, thread.rank / block.x % block.y, thread.rank / (block.x * block.y)};
+    thread.block.turns.wait(thread.rank);
     try {
-        kernel.call(args);
+        if (!thread.block.failed) kernel.call(args);
+        thread.block.turns.end(thread.rank);
         thread.block.leave();
     } catch (Abort) {
     }
@@ -69,8 +71,8 @@ inline void run_thread(const Kernel& kernel, Thread& thread, dim3 grid, dim3 blo
 
 // Run one block; returns the error, or "".
 inline std::string run_block(const Kernel& kernel, dim3 grid, dim3 block, dim3 index, size_t shared_bytes,
-                             void** args) {
-    Block state(block.x * block.y * block.z);
+                             Order order, void** args) {
+    Block state(block.x * block.y * block.z, order);
     std::vector<unsigned char> shared(shared_bytes, 0xFF);  // NaN: what nobody wrote must not look like zero
     state.shared = shared.data();
     std::vector<std::thread> running;
@@ -84,13 +86,13 @@ inline std::string run_block(const Kernel& kernel, dim3 grid, dim3 block, dim3 i
     return state.error;
 }
 
-inline std::string run(const Kernel& kernel, dim3 grid, dim3 block, size_t shared_bytes, void** args) {
+inline std::string run(const Kernel& kernel, dim3 grid, dim3 block, size_t shared_bytes, Order order, void** args) {
     static std::mutex one_launch_at_a_time;  // static shared memory exists once
     std::lock_guard lock(one_launch_at_a_time);
     for (unsigned z = 0; z < grid.z; ++z)
         for (unsigned y = 0; y < grid.y; ++y)
             for (unsigned x = 0; x < grid.x; ++x) {
-                const std::string error = run_block(kernel, grid, block, {x, y, z}, shared_bytes, args);
+                const std::string error = run_block(kernel, grid, block, {x, y, z}, shared_bytes, order, args);
                 if (!error.empty())
                     return "block (" + std::to_string(x) + ", " + std::to_string(y) + ", " +
                            std::to_string(z) + "): " + error;
@@ -113,18 +115,18 @@ EMULATION_EXPORT const char* emulation_signature(const char* name) {
     return text.c_str();
 }
 
-// Run a kernel; returns the error, or "". `args` holds a pointer to each argument.
+// Run a kernel; returns the error, or "". `order` is a number of Order. `args` holds a pointer to each argument.
 EMULATION_EXPORT const char* emulation_launch(const char* name, const unsigned* grid, const unsigned* block,
-                                              size_t shared_bytes, void** args) {
+                                              size_t shared_bytes, int order, void** args) {
     static thread_local std::string error;
     error = emulation::run(emulation::kernels.at(name), {grid[0], grid[1], grid[2]},
-                           {block[0], block[1], block[2]}, shared_bytes, args);
+                           {block[0], block[1], block[2]}, shared_bytes, emulation::Order(order), args);
     return error.c_str();
 }
 
 #else
 
-// program kernel gridx gridy gridz blockx blocky blockz shared_bytes file...: one file of bytes for each argument.
+// program kernel gridx gridy gridz blockx blocky blockz shared_bytes order file...: a file of bytes for each argument.
 // An array is copied to memory of exactly its size, so that AddressSanitizer knows where it ends, and written back.
 int main(int, char** argv) {
     auto number = [&](int i) { return unsigned(strtoul(argv[i], nullptr, 10)); };
@@ -133,16 +135,17 @@ int main(int, char** argv) {
     std::vector<std::vector<char>> bytes(count);
     std::vector<void*> arrays(count), args(count);
     for (size_t i = 0; i < count; ++i) {
-        std::ifstream file(argv[9 + i], std::ios::binary);
+        std::ifstream file(argv[10 + i], std::ios::binary);
         bytes[i] = std::vector<char>(std::istreambuf_iterator<char>(file), {});
         bytes[i].shrink_to_fit();
         arrays[i] = bytes[i].data();
         args[i] = kernel.parameters[i].back() == '*' ? &arrays[i] : arrays[i];
     }
     const std::string error = emulation::run(kernel, {number(2), number(3), number(4)},
-                                             {number(5), number(6), number(7)}, number(8), args.data());
+                                             {number(5), number(6), number(7)}, number(8),
+                                             emulation::Order(number(9)), args.data());
     for (size_t i = 0; i < count; ++i)
-        std::ofstream(argv[9 + i], std::ios::binary).write(bytes[i].data(), std::streamsize(bytes[i].size()));
+        std::ofstream(argv[10 + i], std::ios::binary).write(bytes[i].data(), std::streamsize(bytes[i].size()));
     fprintf(stderr, "%s", error.c_str());
     return error.empty() ? 0 : 2;
 }
