@@ -39,6 +39,7 @@ MOST_THREADS = 64
 
 # A ContextVar and not a module global: each thread, and each simulated rank, has its own.
 _threads: ContextVar[int | None] = ContextVar("kernel_threads", default=None)
+_block_elements: ContextVar[int | None] = ContextVar("block_elements", default=None)
 
 
 def thread_count() -> int:
@@ -48,7 +49,7 @@ def thread_count() -> int:
 
 
 @contextlib.contextmanager
-def use_threads(count: int) -> Iterator[None]:
+def use_threads(count: int, block_elements: int | None = None) -> Iterator[None]:
     """Inside the `with` block or the decorated function, kernels use so many threads.
 
     It holds for the calling thread only. A thread that a program starts by itself begins with the default, so one that
@@ -56,16 +57,21 @@ def use_threads(count: int) -> Iterator[None]:
 
     Args:
         count: 1 or more; 1 is the calling thread alone.
+        block_elements: about how many elements a block has; left out, as it was. Sums over rows are made block by
+            block, so their last bits depend on it.
 
     Raises:
-        ValueError: a count below 1.
+        ValueError: a number below 1.
     """
-    if count < 1:
-        raise ValueError(f"count={count} must be at least 1")
+    for name, number in (("count", count), ("block_elements", block_elements)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name}={number} must be at least 1")
     token = _threads.set(min(count, MOST_THREADS))
+    block_token = _block_elements.set(_block_elements.get() if block_elements is None else block_elements)
     try:
         yield
     finally:
+        _block_elements.reset(block_token)
         _threads.reset(token)
 
 
@@ -88,8 +94,8 @@ def default_thread_count() -> int:
 
 
 def block_rows(width: int) -> int:
-    """Rows of `width` elements in a block of about `BLOCK_ELEMENTS`; at least one."""
-    return max(1, BLOCK_ELEMENTS // max(width, 1))
+    """Rows of `width` elements in a block of about `BLOCK_ELEMENTS`, or as many as `use_threads` says; at least one."""
+    return max(1, (_block_elements.get() or BLOCK_ELEMENTS) // max(width, 1))
 
 
 def for_row_blocks(work: Callable[[slice], None], rows: int, width: int = 1, *, height: int | None = None) -> None:

@@ -130,7 +130,7 @@ class Optimizer:
             for position, parameter, group in due[some]:
                 self._update(position, parameter, group)
 
-        for_row_blocks(update, len(due), numbers // max(len(due), 1))  # on threads, if there is enough to do
+        for_row_blocks(update, len(due), numbers // max(len(due), 1), height=1)  # on threads, if there is enough to do
 
     def _update(self, position: int, parameter: Trainable, group: Group) -> None:
         self.steps[position] += 1
