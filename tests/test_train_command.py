@@ -45,6 +45,17 @@ def test_the_same_losses_on_one_rank_and_on_two(tmp_path, text):
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+def test_the_same_losses_on_one_thread_and_on_three(tmp_path, text):
+    """float32, two steps: rounding only. (The proof in float64 is in test_batch_threads.py.)"""
+    losses = []
+    for threads in ("1", "3"):
+        out = tmp_path / threads
+        assert main(["train", "--text", str(text), "--out", str(out), "--threads", threads, *TINY]) == 0
+        with open(out / "metrics.csv") as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file) if row["loss"]][:2])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 def test_the_same_under_a_plain_mpirun(tmp_path, text):
     out = tmp_path / "run"
     job = plain_mpirun(["-m", "minigrad.cli", "train", "--text", text, "--out", out, *TINY], 2)
@@ -58,6 +69,9 @@ def test_the_same_under_a_plain_mpirun(tmp_path, text):
     [
         ("--strategy zero9", "--strategy zero9 is not known; choose from: ddp, zero1"),
         ("--model cnn9", "--model cnn9 is not known"),
+        ("--threads 0", "--threads 0 must be at least 1"),
+        ("--threads 2 --ranks 2", "--threads 2 is for one process; the 2 ranks here share the batch"),
+        ("--threads 2 --simulate", "--threads 2 does not go with --simulate"),
         ("--ranks 0", "--ranks 0 must be at least 1"),
         ("--ranks 5 --batch-size 4", "--ranks 5 exceeds --batch-size 4"),
         ("--text /no/such/file", "text file '/no/such/file' does not exist"),

@@ -198,7 +198,9 @@ def check_threads(args: argparse.Namespace, ranks: int) -> None:
     """Threads share the batch of one process; ranks share it already."""
     if args.threads is not None and args.threads < 1:
         raise ValueError(f"--threads {args.threads} must be at least 1")
-    if (args.threads or 1) > 1 and (ranks > 1 or args.simulate):
+    if (args.threads or 1) > 1 and args.simulate:
+        raise ValueError(f"--threads {args.threads} does not go with --simulate: all simulated ranks share one thread")
+    if (args.threads or 1) > 1 and ranks > 1:
         raise ValueError(f"--threads {args.threads} is for one process; the {ranks} ranks here share the batch")
 
 
