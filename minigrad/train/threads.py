@@ -19,9 +19,9 @@ import numpy as np
 
 from minigrad.autograd import grad
 from minigrad.device import Array
-from minigrad.kernels.threads import use_threads
+from minigrad.kernels.threads import for_row_blocks, use_threads
 from minigrad.modes import is_watched
-from minigrad.nn import Module
+from minigrad.nn import Module, Parameter
 from minigrad.nn.generators import standing_in
 from minigrad.nn.normalization import BatchNorm
 from minigrad.randomness import generators_of
@@ -106,10 +106,17 @@ class BatchThreads:
             return loss.item() * weight, [None if share is None else share.data for share in found]
 
         answers = self._run(work, len(parts))
-        for position, parameter in enumerate(parameters):
-            total = add_up([shares[position] for _, shares in answers])
+        totals: list[Array | None] = [None] * len(parameters)
+
+        def add(some: slice) -> None:
+            for position in range(some.start, some.stop):
+                totals[position] = add_up([shares[position] for _, shares in answers])
+
+        numbers = sum(parameter.data.size for parameter in parameters)
+        for_row_blocks(add, len(parameters), numbers // max(len(parameters), 1), height=1)
+        for parameter, total in zip(parameters, totals, strict=True):
             if total is not None:
-                parameter.accumulate_grad(total)
+                give(parameter, total)
         return sum(loss for loss, _ in answers)
 
     def _run(self, work: Callable[[int], Answer], count: int) -> list[Answer]:
@@ -176,14 +183,24 @@ def stand_ins_for(
 
 
 def add_up(shares: Sequence[Array | None]) -> Array | None:
-    """The sum of those that are there, in their order; a new array if there are several."""
+    """The sum of those that are there, in their order, as a new array."""
     present = [share for share in shares if share is not None]
-    if len(present) < 2:
-        return present[0] if present else None
-    total = present[0] + present[1]
+    if not present:
+        return None
+    total = present[0] + present[1] if len(present) > 1 else present[0].copy()
     for share in present[2:]:
         total += share
     return total
+
+
+def give(parameter: Parameter, gradient: Array) -> None:
+    """Add to a parameter's gradient; if that is the first, the array itself becomes it, since nobody else has it."""
+    if parameter.grad is not None or parameter.grad_memory is not None:
+        parameter.accumulate_grad(gradient)
+        return
+    parameter.grad = Tensor.wrap(gradient)
+    for hook in parameter.ready_hooks or ():
+        hook(parameter)
 
 
 def _blas_controller() -> Any:

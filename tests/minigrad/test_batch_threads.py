@@ -250,3 +250,17 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="batch normalisation"):
         BatchThreads(normalised, 2)
     BatchThreads(normalised, 1)
+
+
+def test_hooks_see_the_whole_gradient_once_and_nobody_else_has_its_memory() -> None:
+    model, x, y = gpt(), tokens(4), tokens(4, seed=2)
+    seen: list[np.ndarray] = []
+    model.norm.weight.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.data.copy()))
+    for count in (1, 2):
+        model.zero_grad()
+        BatchThreads(model, count).backward(model.loss, x, y)
+        arrays = [p.grad.data for p in model.parameters()]
+        assert not any(np.may_share_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
+    assert len(seen) == 2
+    np.testing.assert_allclose(seen[1], seen[0], rtol=0, atol=K_RANKS * np.abs(seen[0]).max())
+    np.testing.assert_array_equal(seen[1], model.norm.weight.grad.data)
