@@ -129,7 +129,7 @@ def exponentials(x: Array, out: Array) -> tuple[Array, Array | None]:
     Returns:
         (row sums (n, 1), peak (n, 1)); the peak is the largest entry of each row, or None where 0 did as well.
     """
-    with np.errstate(over="ignore"):  # an infinite sum shows it
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum is infinite then, or NaN
         sums = row_sums(exponential(x, out))
     if sums.min() >= SMALLEST_SUM and sums.max() <= LARGEST_SUM:  # false for NaN
         return sums, None

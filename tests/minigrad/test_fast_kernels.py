@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import cpu, naive_cpu, threads
@@ -79,6 +79,7 @@ def test_bias_gelu(seed: int, shape: tuple[int, ...], dtype: str, layout: str) -
     assert_same(cpu.bias_gelu_backward(grad, x, bias), (dx, dx.sum(axis=tuple(range(dx.ndim - 1)))))
 
 
+@example(seed=1, shape=(5, 50), dtype="float32", layout="plain", scale=1e4)
 @given(seeds, row_shapes, dtypes, layouts, st.sampled_from([1.0, 30.0, 1e4]))
 def test_softmax(seed: int, shape: tuple[int, ...], dtype: str, layout: str, scale: float) -> None:
     """Logits of a scale of 1e4 too: some blocks need their peak subtracted, others do not."""
