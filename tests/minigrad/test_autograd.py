@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.autograd import topological_order
+from minigrad.autograd import Watcher, topological_order
+from minigrad.modes import current_mode
+from minigrad.ops.reduction import SMALL
 
 
 def leaf(*values):
@@ -99,6 +101,34 @@ def test_no_grad_records_nothing_and_restores_the_mode():
 
     assert not double(x).requires_grad
     assert mg.is_grad_enabled()
+
+
+def test_one_mode_object_serves_twice_and_inside_itself_and_leaves_watchers_alone():
+    quiet, watcher = mg.no_grad(), Watcher()
+    with quiet:
+        with quiet, watcher:
+            assert not mg.is_grad_enabled()
+        assert not mg.is_grad_enabled()
+    assert mg.is_grad_enabled()
+    quiet.__enter__()  # not nested: each gives back its own half of the mode
+    watcher.__enter__()
+    quiet.__exit__()
+    assert current_mode.get() == (True, watcher)
+    watcher.__exit__()
+    assert current_mode.get() == (True, None)
+
+
+@pytest.mark.parametrize("rows", [2, SMALL])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_the_gradient_of_a_sum_of_few_and_of_many(rows, axis):
+    """Few are written, many are a view: the same numbers (each is one product, so to the bit)."""
+    x = mg.Tensor(np.ones((rows, 3)), requires_grad=True)
+    cotangent = np.random.default_rng(0).standard_normal(x.data.sum(axis=axis, keepdims=True).shape)
+    expected = np.broadcast_to(cotangent, x.shape)
+    for fold, scale in ((x.sum, 1.0), (x.mean, 1.0 / (x.numel() // cotangent.size))):
+        x.grad = None
+        fold(axis, keepdim=True).backward(cotangent)
+        np.testing.assert_array_equal(x.grad.data, expected * scale)
 
 
 def test_the_mode_is_restored_when_the_block_raises():
