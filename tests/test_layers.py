@@ -25,7 +25,7 @@ ENGINE = {"device", "kernels", "modes", "function", "autograd", "ops", "operator
 TOOLS = {"gradcheck", "anomaly", "graph", "jacobian", "split_backward"}
 LIBRARY = ENGINE | TOOLS | {"nn", "optim", "data", "trace", "serialize"}
 TRAINING = LIBRARY | {
-    "train", "plots", "precision", "recompute", "randomness", "checkpoint", "curvature", "profile",
+    "train", "plots", "precision", "recompute", "randomness", "checkpoint", "curvature", "profile", "allocation",
 }  # fmt: skip
 EVERY_MINIGRAD = {f"minigrad.{layer}" for layer in TRAINING} | {"minigrad"}
 STRATEGIES = {
@@ -41,6 +41,7 @@ FRONT_DOOR = (
 LAYERS: dict[str, dict[str, set[str]]] = {
     "minigrad": {
         "": TRAINING,
+        "allocation": set(),
         "device": set(),
         "trace": set(),
         "kernels": {"device"},
@@ -124,7 +125,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "safetensors": ("minigrad/serialize.py",),
     "ml_dtypes": ("minigrad/precision.py",),
     "sklearn": ("minigrad/data/digits.py",),
-    "threadpoolctl": ("minigrad/commands/*.py",),
+    "threadpoolctl": ("minigrad/commands/*.py", "minigrad/train/threads.py"),
 }
 
 
