@@ -12,19 +12,19 @@ exception: its mean and variance are those of a piece.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from minigrad.tensor import Tensor
-from minigrad.train.threads import BatchThreads
+
+Batch = TypeVar("Batch")
 
 
 def accumulate_gradients(
-    loss_function: Callable[[Any], Tensor],
-    micro_batches: Iterable[Any],
+    loss_function: Callable[[Batch], Tensor],
+    micro_batches: Iterable[Batch],
     counts: Sequence[int],
     scale: float = 1.0,
     before_last: Callable[[], None] | None = None,
-    threads: BatchThreads | None = None,
 ) -> float:
     """Add to the gradients those of the mean loss over several micro-batches together.
 
@@ -34,8 +34,6 @@ def accumulate_gradients(
         counts: targets that each micro-batch's mean runs over; 0 for one without any, which is passed over.
         scale: multiplies the loss that is differentiated, and not the one that is returned (loss scaling).
         before_last: called before the last backward: gradients are complete once that is done, not sooner.
-        threads: share each micro-batch, which then is a tuple of arrays with examples along their first axes; every
-            element of the last one is a target.
 
     Returns:
         The mean loss over all targets.
@@ -52,17 +50,10 @@ def accumulate_gradients(
     for micro_batch, count in zip(micro_batches, counts, strict=True):
         if count == 0:
             continue
-        left -= count
-        weight = count / total
-        if threads is not None:
-            if left == 0 and before_last is not None:
-                before_last()
-            parts_loss = threads.backward(lambda *part: loss_function(part), *micro_batch, scale=weight * scale)
-            mean += parts_loss * weight
-            continue
         loss = loss_function(micro_batch)
+        left -= count
         if left == 0 and before_last is not None:
             before_last()
-        (loss * (weight * scale)).backward()
-        mean += loss.item() * weight
+        (loss * (count / total * scale)).backward()
+        mean += loss.item() * (count / total)
     return mean

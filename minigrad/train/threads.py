@@ -119,6 +119,25 @@ class BatchThreads:
                 give(parameter, total)
         return sum(loss for loss, _ in answers)
 
+    def accumulate(
+        self, loss_function: Callable[..., Tensor], micro_batches: Sequence[tuple[Array, ...]], scale: float = 1.0
+    ) -> float:
+        """`backward` on one micro-batch after the other, all elements of its last array being targets.
+
+        Args:
+            loss_function, scale: as for `backward`.
+            micro_batches: each a tuple of arrays.
+
+        Returns:
+            The mean loss over all targets.
+        """
+        weights = weights_of([piece[-1].size for piece in micro_batches])
+        return sum(
+            self.backward(loss_function, *piece, scale=scale * weight) * weight
+            for piece, weight in zip(micro_batches, weights, strict=True)
+            if weight > 0.0
+        )
+
     def _run(self, work: Callable[[int], Answer], count: int) -> list[Answer]:
         """work(0), work(1), ... each in a thread of its own, the first in this one; all are done afterwards."""
         if self._pool is None or count == 1 or is_watched():  # a profiler sees one operation at a time

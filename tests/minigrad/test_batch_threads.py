@@ -16,7 +16,7 @@ from minigrad.autograd import Watcher, is_grad_enabled, no_grad
 from minigrad.nn import GPT, GPTConfig, Parameter
 from minigrad.nn import functional as F
 from minigrad.recompute import recompute_calls
-from minigrad.train import BatchThreads, accumulate_gradients, can_share_batch
+from minigrad.train import BatchThreads, can_share_batch
 
 K_RANKS = 1e-12
 SHAPE = GPTConfig(vocab_size=11, block_size=6, n_layer=2, n_head=2, n_embd=8)
@@ -229,13 +229,8 @@ def test_accumulation_and_threads_together() -> None:
     whole = gradients(model)
     model.zero_grad()
     pieces = [(x[:2], y[:2]), (x[2:], y[2:])]
-    counts = [piece[1].size for piece in pieces]
-    calls: list[bool] = []
-    mean = accumulate_gradients(
-        lambda piece: model.loss(*piece), pieces, counts, 1.0, lambda: calls.append(True), BatchThreads(model, 2)
-    )
+    mean = BatchThreads(model, 2).accumulate(model.loss, pieces)
     assert mean == pytest.approx(loss.item(), rel=K_RANKS)
-    assert calls == [True]
     assert_close(gradients(model), whole)
 
 
