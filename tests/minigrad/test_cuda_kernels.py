@@ -102,7 +102,9 @@ def test_cross_entropy(launch: Launch, shape: tuple[int, int], block: tuple[int,
     expected, sums = cpu.cross_entropy_forward(logits, targets)
     np.testing.assert_allclose(losses, expected, atol=SAME_MATH[dtype] * np.abs(logits).max())
     assert_close(log_sums, sums)
-    assert_close(dlogits, cpu.cross_entropy_backward(grad, logits, targets, sums))
+    # Against the probabilities' magnitude, 1 times the gradient's: with one class what is left of them is rounding only.
+    dx = cpu.cross_entropy_backward(grad, logits, targets, sums)
+    np.testing.assert_allclose(dlogits, dx, rtol=0, atol=SAME_MATH[dtype] * np.abs(grad).max())
 
 
 def test_cross_entropy_is_finite_for_huge_logits(launch: Launch) -> None:
