@@ -102,7 +102,7 @@ def test_cross_entropy(launch: Launch, shape: tuple[int, int], block: tuple[int,
     expected, sums = cpu.cross_entropy_forward(logits, targets)
     np.testing.assert_allclose(losses, expected, atol=SAME_MATH[dtype] * np.abs(logits).max())
     assert_close(log_sums, sums)
-    # Against the probabilities' magnitude, 1 times the gradient's: with one class what is left of them is rounding only.
+    # Against the probabilities times the gradient: of a single class nothing is left but rounding.
     dx = cpu.cross_entropy_backward(grad, logits, targets, sums)
     np.testing.assert_allclose(dlogits, dx, rtol=0, atol=SAME_MATH[dtype] * np.abs(grad).max())
 
