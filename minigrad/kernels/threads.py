@@ -1,7 +1,7 @@
 """Threads over blocks of rows: how many, and the loop that uses them.
 
 NumPy releases the interpreter's lock inside its loops, so that two Python threads that each work on their own block of
-an array run at the same time. A block is small enough that the temporaries of a kernel stay in the core's L2 cache.
+an array run at the same time. A block is small enough that the temporaries of a kernel stay in a cache.
 
 How many threads is decided in one place, here:
 
@@ -11,7 +11,8 @@ How many threads is decided in one place, here:
 
 Without that, it is `MINIGRAD_THREADS` from the environment; else 1 in a process that mpirun started, since its
 neighbours have the other cores; else the number of cores this process may use. The blocks do not depend on the number
-of threads, so that the result does not either, to the last bit.
+of threads, so that the result does not either, to the last bit: BLAS adds up a row in an order that depends on how many
+rows it is given.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-BLOCK_ELEMENTS = 1 << 16
-"""Elements in a block: 256 kB of float32, so that the three or four arrays of a kernel fit in 1 MB of L2. Smaller
-blocks cost more in calls, and in threads that wait for the interpreter's lock between them."""
+BLOCK_ELEMENTS = 1 << 18
+"""Elements in a block: 1 MB of float32, and a kernel's three or four arrays stay in the L3 cache. Blocks that fit in
+L2 were slower here: they cost more calls, and between two calls a thread needs the interpreter's lock, as others do."""
 
 THREADS_FROM = 1 << 18
 """Elements below which one thread works alone. To wake another and to wait for it takes 30 us, which is what half of a
@@ -39,7 +40,6 @@ MOST_THREADS = 64
 
 # A ContextVar and not a module global: each thread, and each simulated rank, has its own.
 _threads: ContextVar[int | None] = ContextVar("kernel_threads", default=None)
-_block_elements: ContextVar[int | None] = ContextVar("block_elements", default=None)
 
 
 def thread_count() -> int:
@@ -49,7 +49,7 @@ def thread_count() -> int:
 
 
 @contextlib.contextmanager
-def use_threads(count: int, block_elements: int | None = None) -> Iterator[None]:
+def use_threads(count: int) -> Iterator[None]:
     """Inside the `with` block or the decorated function, kernels use so many threads.
 
     It holds for the calling thread only. A thread that a program starts by itself begins with the default, so one that
@@ -57,21 +57,16 @@ def use_threads(count: int, block_elements: int | None = None) -> Iterator[None]
 
     Args:
         count: 1 or more; 1 is the calling thread alone.
-        block_elements: about how many elements a block has; left out, as it was. Sums over rows are made block by
-            block, so their last bits depend on it.
 
     Raises:
         ValueError: a number below 1.
     """
-    for name, number in (("count", count), ("block_elements", block_elements)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name}={number} must be at least 1")
+    if count < 1:
+        raise ValueError(f"count={count} must be at least 1")
     token = _threads.set(min(count, MOST_THREADS))
-    block_token = _block_elements.set(_block_elements.get() if block_elements is None else block_elements)
     try:
         yield
     finally:
-        _block_elements.reset(block_token)
         _threads.reset(token)
 
 
@@ -94,8 +89,8 @@ def default_thread_count() -> int:
 
 
 def block_rows(width: int) -> int:
-    """Rows of `width` elements in a block of about `BLOCK_ELEMENTS`, or as many as `use_threads` says; at least one."""
-    return max(1, (_block_elements.get() or BLOCK_ELEMENTS) // max(width, 1))
+    """Rows of `width` elements in a block of about `BLOCK_ELEMENTS`; at least one."""
+    return max(1, BLOCK_ELEMENTS // max(width, 1))
 
 
 def for_row_blocks(work: Callable[[slice], None], rows: int, width: int = 1, *, height: int | None = None) -> None:

@@ -29,10 +29,6 @@ from minigrad.tensor import Tensor
 
 Answer = TypeVar("Answer")
 
-BLOCK_ELEMENTS = 1 << 17
-"""In a block of a kernel, while several threads are in Python: between two NumPy calls each needs the interpreter's
-lock, and may have to wait for it. Longer calls take it less often, which is worth more than a perfect fit in L2."""
-
 
 class BatchThreads:
     """Threads that share each batch of one model.
@@ -143,7 +139,7 @@ class BatchThreads:
         if self._pool is None or count == 1 or is_watched():  # a profiler sees one operation at a time
             return [work(position) for position in range(count)]
         assert self._blas is not None
-        with self._blas.limit(limits=1, user_api="blas"), use_threads(1, BLOCK_ELEMENTS):
+        with self._blas.limit(limits=1, user_api="blas"), use_threads(1):
             # Each has a copy of the modes that are set here: no_grad, autocast, NumPy's errstate.
             others: list[Future[Answer]] = [
                 self._pool.submit(copy_context().run, work, position) for position in range(1, count)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minigrad.kernels import threads
-from minigrad.kernels.threads import block_rows, for_row_blocks, thread_count, use_threads
+from minigrad.kernels.threads import for_row_blocks, thread_count, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -140,16 +140,3 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
         raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_blocks_may_be_given_another_size_for_a_while() -> None:
-    with use_threads(2, block_elements=10):
-        assert block_rows(5) == 2
-        with use_threads(1):
-            assert (thread_count(), block_rows(5)) == (1, 2)
-        with use_threads(1, block_elements=20):
-            assert block_rows(5) == 4
-        assert block_rows(5) == 2
-    assert block_rows(1) == threads.BLOCK_ELEMENTS
-    with pytest.raises(ValueError, match="block_elements=0 must be at least 1"), use_threads(1, block_elements=0):
-        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import time
@@ -11,11 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.allocation import keep_freed_memory
 from minigrad.commands.kernels import blas_description
 from minigrad.kernels import cpu, naive_cpu
 from minigrad.kernels.threads import use_threads
 from minigrad.optim import rules
 
+# OpenMP's threads wait by spinning for some ms after each of PyTorch's calls, on the core that our second thread needs.
+# It must be set before the library is loaded; whoever has set it otherwise is obeyed.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 try:
     import torch
 except ImportError:  # the ratios to the plain forms can be had without
@@ -200,11 +205,13 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=COLUMNS, help=f"of the arrays ({COLUMNS})")
     parser.add_argument("--only", default="", metavar="TEXT", help="lines whose name holds this text")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as `minigrad train` does; PyTorch's arrays come from the same heap
     if torch is not None:
         torch.set_num_threads(arguments.threads)
         torch.set_grad_enabled(True)
     print(f"Python {platform.python_version()}, NumPy {np.__version__}, {blas_description()}")
     print("PyTorch " + (f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}" if torch else "is not here"))
+    print(f"OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}, freed memory kept by the process")
     size = f"{arguments.rows} x {arguments.columns}"
     print(f"{size} float32, {arguments.threads} threads, {arguments.pairs} pairs; ms: median (fastest)\n")
     print("| kernel | ms | plain NumPy, ms | PyTorch, ms | times plain | times PyTorch | fastest to fastest | aim |")

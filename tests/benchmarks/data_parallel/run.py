@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import optim
+from minigrad.allocation import keep_freed_memory
 from minigrad.commands.kernels import blas_description
 from minigrad.data import TextData, standard_library_text
 from minigrad.nn import GPT, GPTConfig
@@ -52,6 +53,7 @@ def main() -> None:
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
+    keep_freed_memory()  # as `minigrad train` does: else one rank, whose arrays are twice as large, pays more for pages
     data = TextData.from_text(standard_library_text(limit=200_000), BLOCK)
 
     def model() -> GPT:
