@@ -22,6 +22,7 @@ from parallel.server import (
     serve,
     work,
 )
+from parallel.server.asynchronous import PULL
 
 UPDATES = 30
 
@@ -110,3 +111,41 @@ def test_two_servers_keep_a_part_each(comm: Any) -> None:
     parts = comm.gather(part if service is not None else None, SERVER)
     if comm.Get_rank() == SERVER:
         assert np.concatenate(parts[:2]).shape == (5,)
+
+
+class FirstServerLast:
+    """A worker's communicator on which its first message to server 0 arrives late, as on a busy network."""
+
+    def __init__(self, comm: Any) -> None:
+        self.comm, self.kept = comm, None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.comm, name)
+
+    def Send(self, array: np.ndarray, server: int, tag: int) -> None:
+        if tag == PULL and server == 0:
+            self.kept = array
+            return
+        if tag == PULL:
+            time.sleep(0.2)  # by now the other worker has its parameters
+        self.comm.Send(array, server, tag)
+        if tag == PULL:
+            time.sleep(0.6)  # by now it has pushed to server 0
+            self.comm.Send(self.kept, 0, PULL)
+
+
+def test_servers_and_workers_never_wait_in_a_circle(comm: Any) -> None:
+    """Large parts, which no mailbox takes in: server 1 sends to worker 3, and server 0 to worker 2, who sends to 1."""
+    if comm.Get_size() < 4:
+        return  # two servers and two workers
+    w = np.zeros(40_000)
+    rank = comm.Get_rank()
+    if rank < 2:
+        serve(comm, w[chunk(w.size, 2, rank)].copy(), rule_update("sgd", 0.1), Asynchronous(), 6, 2)
+        return
+
+    def gradient(w: np.ndarray) -> np.ndarray:
+        time.sleep(0.4 if rank == 2 else 0.0)
+        return w - 1.0
+
+    assert work(FirstServerLast(comm) if rank == 3 else comm, w, gradient, 2) >= 1
