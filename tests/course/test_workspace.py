@@ -129,11 +129,11 @@ def test_no_workspace_at_all_is_told(tmp_path: Path) -> None:
 
 
 def test_reset_empties_one_exercise_and_keeps_a_copy(perfect: Workspace) -> None:
-    file = perfect.root / "minigrad" / "kernels" / "cpu.py"
+    file = perfect.root / "minigrad" / "kernels" / "naive_cpu.py"
     file.write_text(file.read_text() + "\n# mine\n")
     mine = file.read_text()
     backup = perfect.reset(exercise(4))
-    assert (backup / "minigrad" / "kernels" / "cpu.py").read_text() == mine
+    assert (backup / "minigrad" / "kernels" / "naive_cpu.py").read_text() == mine
     assert file.read_text().endswith("# mine\n")
     assert check_exercise(exercise(4), perfect.root).status == TO_DO
     assert check_exercise(exercise(3), perfect.root).status == PASSED  # in the same file
