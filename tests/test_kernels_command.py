@@ -35,6 +35,30 @@ def test_run_compares_and_looks_for_races(capsys: pytest.CaptureFixture[str]) ->
     assert "no race" in printed or "no search for races" in printed
 
 
+def nothing(*_: object) -> None:
+    """In the place of what this machine lacks."""
+    raise RuntimeError("there is none; install it")
+
+
+def test_without_a_gpu_run_says_how_to_do_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minigrad.kernels.launch_cuda.gpu_module", nothing)
+    assert main(["kernels", "run", "gelu"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "minigrad kernels run gelu --emulate" in lines[0]
+    assert "there is none; install it" in lines[0]
+
+
+def test_without_a_compiler_run_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulate, "find_compiler", nothing)
+    assert main(["kernels", "run", "gelu", "--emulate"]) == 2
+    assert capsys.readouterr().err == "minigrad kernels: error: there is none; install it\n"
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_are_right(name: str) -> None:
     try:

@@ -104,14 +104,12 @@ def run_kernel(name: str, emulated: bool) -> int:
     from minigrad.kernels.emulate import EmulatedModule, sanitizers_work
     from minigrad.kernels.examples import EXAMPLES as RUNS
 
-    if not emulated:
-        from minigrad.kernels.launch_cuda import require_gpu
-
-        require_gpu()  # says what is missing
-        print("running on the emulator all the same: on a GPU, call minigrad.kernels.gpu (device='cuda' does)")
     path = find_source(name)
     if path.stem not in RUNS:
         raise ValueError(f"name={name!r} has no example to run; these have: {', '.join(RUNS)}")
+    require_what_runs_it(name, emulated)
+    if not emulated:
+        print("running on the emulator all the same: on a GPU, call minigrad.kernels.gpu (device='cuda' does)")
     example = RUNS[path.stem]()
     module: EmulatedModule = EmulatedModule(path)
     start = time.perf_counter()
@@ -127,6 +125,27 @@ def run_kernel(name: str, emulated: bool) -> int:
     )
     print("ThreadSanitizer: no race" if report.clean else f"ThreadSanitizer: {report.summary}")
     return 0 if report.clean else 1
+
+
+def require_what_runs_it(name: str, emulated: bool) -> None:
+    """A compiler for the emulator, and without --emulate a GPU.
+
+    Raises:
+        ValueError: this machine lacks it, with the remedy: in one line, for whoever calls the command.
+    """
+    from minigrad.kernels.emulate import find_compiler
+    from minigrad.kernels.launch_cuda import require_gpu
+
+    if not emulated:
+        try:
+            require_gpu()
+        except RuntimeError as error:
+            remedy = f"minigrad kernels run {name} --emulate"
+            raise ValueError(f"to run it on this machine's CPU: {remedy}; without --emulate: {error}") from error
+    try:
+        find_compiler()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
 
 
 def bench(name: str, size: int, out: str | None) -> int:
