@@ -21,8 +21,9 @@ ENGINE = (
             "come first; you need the reverse. Keep a set of the identities you have seen, and a stack of your own: "
             "a chain of 3,000 operations is longer than Python lets functions call each other.",
             "Push (node, False). When you pop it unseen, push (node, True) and then (parent, False) for each parent "
-            "that is not None; when you pop (node, True), append the node. Reverse at the end. In accumulate_grad "
-            "copy the first gradient (another node may hold the same array) and add the later ones.",
+            "that is not None; when you pop (node, True), append the node. A leaf (isinstance(node, Function) is "
+            "False) and a node in `stop` push no parents. Reverse at the end. In accumulate_grad copy the first "
+            "gradient (another node may hold the same array) and add the later ones.",
         ),
     ),
     Exercise(
