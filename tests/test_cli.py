@@ -92,6 +92,7 @@ def test_every_command_is_there_and_explains_itself(name: str, capsys: pytest.Ca
     text = capsys.readouterr().out
     assert module.HELP.strip() in text
     assert f"usage: minigrad {name}" in text
+    assert "\nexamples:\n" in text
 
 
 def test_the_status_is_what_the_command_returns(install: Callable[[Answer], None]) -> None:
@@ -154,6 +155,7 @@ def test_ctrl_c_is_status_130(install: Callable[[Answer], None], capsys: pytest.
         (["--frob"], "unrecognized arguments: --frob"),
         (["launch"], "required: -n/--ranks"),
         (["launch", "-n", "two", "--", "x.py"], "invalid int value: 'two'"),
+        (["course"], "the following arguments are required: ACTION (minigrad"),
         (["doctor", "--frob"], "unrecognized arguments: --frob"),
     ],
 )

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "minigrad course ACTION [EX or DIR] [options]"
     parser.epilog = EXAMPLES
     parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help="one of the above")
-    parser.add_argument("what", nargs="*", metavar="EX", help="exercises, or the folder to start or grade")
+    parser.add_argument("what", nargs="*", default=[], metavar="EX", help="exercises, or the folder to start or grade")
     parser.add_argument("--dir", default=".", metavar="DIR", help="the workspace (default: this folder)")
     parser.add_argument("--give-up", action="store_true", help="solution: show it although yours fails; noted down")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="grade: Gradescope's format, to FILE or -")

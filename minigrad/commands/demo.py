@@ -19,7 +19,7 @@ that this is what one process computes; the boundary beyond which stale gradient
 """
 EXAMPLES = """\
 examples:
-  minigrad demo                    about two minutes on two cores, pictures in demo/
+  minigrad demo                    two to three minutes on two cores, pictures in demo/
   minigrad demo --steps 100        a shorter look
 """
 BATCH_SIZE = DEFAULTS["batch_size"]  # of `minigrad train`, and of the proof

@@ -16,6 +16,11 @@ what to do.
 
 The exit status is 0 when everything required is there, 1 otherwise.
 """
+EXAMPLES = """\
+examples:
+  minigrad doctor               read the lines that say problem, then those that say missing
+  minigrad doctor > doctor.txt  plain lines without a table, to send to whoever helps you
+"""
 Status = Literal["ok", "missing", "problem"]
 COLOURS = {"ok": "green", "missing": "yellow", "problem": "bold red"}
 OLDEST_PYTHON = (3, 11)
@@ -34,6 +39,7 @@ class Finding(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`minigrad doctor` takes no arguments of its own."""
+    parser.epilog = EXAMPLES
 
 
 def run(args: argparse.Namespace) -> int:

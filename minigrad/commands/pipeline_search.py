@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cluster", metavar="NAME", default="dgx-a100x1", help="as dgx-v100x4, or a JSON file (dgx-a100x1)"
     )
     parser.add_argument("--ranks", "-n", type=int, default=4, metavar="N", help="pipeline ranks (4)")
-    parser.add_argument("--model", default="gpt2-xl", metavar="NAME", help="gpt2, gpt2-medium, gpt2-large or gpt2-xl")
+    parser.add_argument(
+        "--model", default="gpt2-xl", metavar="NAME", help="gpt2, gpt2-medium, gpt2-large or gpt2-xl (gpt2-xl)"
+    )
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="sequences of 1,024 tokens in a batch (32)")
     parser.add_argument("--memory", type=float, metavar="GB", help="on each rank (the device's)")
     parser.add_argument(
