@@ -42,25 +42,25 @@ class Notebook(NamedTuple):
     minutes: int
 
 
-PLACES = {
-    1: Place("autograd", 0, 1, "blue"),
-    2: Place("ring all-reduce", 1, 5, "orange"),
-    3: Place("backward for real", 1, 0, "blue"),
+PLACES = {  # such that no line runs behind a box
+    1: Place("autograd", 0, 2, "blue"),
+    2: Place("ring all-reduce", 1, 3, "orange"),
+    3: Place("backward for real", 1, 6, "blue"),
     4: Place("a GPT, in parts", 1, 2, "blue"),
-    5: Place("optimizers, raced", 1, 1, "blue"),
-    6: Place("mixed precision", 2, 1, "blue"),
-    7: Place("memory and time", 2, 0, "blue"),
-    8: Place("message passing", 0, 5, "orange"),
+    5: Place("optimizers, raced", 1, 0, "blue"),
+    6: Place("mixed precision", 1, 1, "blue"),
+    7: Place("memory and time", 2, 6, "blue"),
+    8: Place("message passing", 0, 4, "orange"),
     9: Place("five all-reduces", 2, 4, "orange"),
-    10: Place("data parallel", 2, 5, "green"),
-    11: Place("ZeRO's memory", 3, 5, "green"),
-    12: Place("tensor parallel", 3, 4, "green"),
-    13: Place("staleness", 2, 6, "green"),
-    14: Place("matmul, a ladder", 1, 3, "purple"),
-    15: Place("fused kernels", 2, 3, "purple"),
-    16: Place("first CUDA kernels", 3, 3, "purple"),
-    17: Place("pipelines", 3, 6, "green"),
-    18: Place("capstone", 4, 5, "green"),
+    10: Place("data parallel", 2, 0, "green"),
+    11: Place("ZeRO's memory", 3, 1, "green"),
+    12: Place("tensor parallel", 3, 2, "green"),
+    13: Place("staleness", 2, 3, "green"),
+    14: Place("matmul, a ladder", 4, 4, "purple"),
+    15: Place("fused kernels", 4, 5, "purple"),
+    16: Place("first CUDA kernels", 4, 6, "purple"),
+    17: Place("pipelines", 2, 5, "green"),
+    18: Place("capstone", 4, 3, "green"),
 }
 PARTS = (("one device", "blue"), ("kernels", "purple"), ("messages", "orange"), ("many devices", "green"))
 LEFT, TOP, WIDTH, HEIGHT, STEP_X, STEP_Y = 16, 92, 132, 62, 149, 84
@@ -117,21 +117,20 @@ def draw() -> Drawing:
         picture.text(20 + 140 * number + 26, 64, name, align="left", size=14.5)
     for notebook in rows:
         for needed in notebook.needs:
-            draw_line(picture, needed, notebook.number)
+            picture.line(*line_ends(needed, notebook.number), ink="line", thickness=1.5)
     for notebook in rows:
         draw_box(picture, notebook)
-    words = "A line leads from what is needed to what needs it. Below a title stand its exercises. Begin at 1 or at 8."
+    words = "A line leads from what is needed to what needs it. Below a title stand its exercises. Begin at 1, 8 or 14."
     picture.text(20, 688, words, align="left", ink="soft", size=14)
     return picture
 
 
-def draw_line(picture: Drawing, needed: int, number: int) -> None:
-    """To the right where it can, else downwards."""
+def line_ends(needed: int, number: int) -> tuple[float, float, float, float]:
+    """x and y where a line begins, and where it ends: to the right where it can, else downwards."""
     (x0, y0), (x1, y1) = corner(needed), corner(number)
     if x1 > x0:
-        picture.line(x0 + WIDTH, y0 + HEIGHT / 2, x1, y1 + HEIGHT / 2, ink="line", thickness=1.5)
-    else:
-        picture.line(x0 + WIDTH / 2, y0 + HEIGHT, x1 + WIDTH / 2, y1, ink="line", thickness=1.5)
+        return x0 + WIDTH, y0 + HEIGHT / 2, x1, y1 + HEIGHT / 2
+    return x0 + WIDTH / 2, y0 + HEIGHT, x1 + WIDTH / 2, y1
 
 
 def draw_box(picture: Drawing, notebook: Notebook) -> None:
