@@ -32,6 +32,8 @@ def exercise(name: str | int) -> Exercise:
         if text == row.name or (digits.isdecimal() and int(digits) == row.number):
             return row
     near = get_close_matches(text, [row.name for row in EXERCISES], n=1, cutoff=0.4)
-    numbers = f"{EXERCISES[0].number:02} to {EXERCISES[-1].number:02}"
+    first, last = EXERCISES[0].number, EXERCISES[-1].number
+    gaps = sorted(set(range(first, last + 1)) - {row.number for row in EXERCISES})
+    numbers = f"{first:02} to {last:02}" + "".join(f", without {gap:02}" for gap in gaps)
     advice = f"did you mean {near[0]}?" if near else f"they are numbered {numbers}"
     raise ValueError(f"exercise={str(name)!r} is not one of the exercises: {advice}")

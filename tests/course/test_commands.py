@@ -90,6 +90,7 @@ def test_every_exercise_has_a_picture(row: object, solved: Path, tmp_path: Path)
     ("words", "sentence"),
     [
         (["check", "99"], "exercise='99' is not one of the exercises: they are numbered 01 to"),
+        (["check", "27"], "they are numbered 01 to 31, without 27"),
         (["check", "brodcasting"], "did you mean broadcasting?"),
         (["hint"], "hint needs one exercise"),
         (["hint", "1", "2"], "hint needs one exercise"),
