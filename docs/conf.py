@@ -25,6 +25,7 @@ extensions = [
     "benchmark_pages",
     "docstring_text",
     "mathml",
+    "notebook_links",
     "unlisted_pages",
 ]
 exclude_patterns = ["_build", "figures", "extensions", "**/.ipynb_checkpoints"]

@@ -112,6 +112,28 @@ def test_broken_links_are_found(tmp_path):
     assert [line.split(": ")[1] for line in found] == ["gone.html", "b/page.html#gone", "gone.svg"]
 
 
+def leads_nowhere(page: Path) -> list[str]:
+    """The links of a Markdown page that name no file of the repository, where many read it."""
+    nowhere = []
+    for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        target = (page.parent / link).resolve()
+        made_by_a_build = target.parent == DOCS / "notebooks" and target.suffix == ".ipynb"
+        if not re.match(r"[a-z]+:", link) and (made_by_a_build or not target.exists()):
+            nowhere.append(f"{page.relative_to(DOCS.parent)}: {link}")
+    return nowhere
+
+
+def test_a_page_links_to_what_is_in_the_repository():
+    pages = [path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.parts)]
+    assert [line for page in [DOCS.parent / "README.md", *pages] for line in leads_nowhere(page)] == []
+
+
+def test_the_site_links_to_its_copies_of_the_notebooks():
+    results = doctest.testmod(loaded(DOCS / "extensions" / "notebook_links.py"))
+    assert results.attempted == 2
+    assert results.failed == 0
+
+
 def test_benchmarks_stand_one_level_down_and_all_of_them():
     module = loaded(DOCS / "extensions" / "benchmark_pages.py")
     text = "# A\n\n```sh\n# a comment\n```\n## B"
