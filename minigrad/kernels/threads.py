@@ -129,7 +129,10 @@ def for_row_blocks(work: Callable[[slice], None], rows: int, width: int = 1, *, 
         until_none_is_left()
     finally:
         starts.clear()  # after an error nobody begins another block
-        errors = [error for error in (helper.exception() for helper in helpers) if error is not None]
+        # A helper that has not begun finds nothing to do, so it is called off. If it were waited for, a loop inside
+        # the work of this one could wait for ever: for a thread of the pool, while all of these wait in the same way.
+        begun = [helper for helper in helpers if not helper.cancel()]
+        errors = [error for error in (helper.exception() for helper in begun) if error is not None]
     if errors:
         raise errors[0]
 

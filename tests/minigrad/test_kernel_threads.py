@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -61,6 +62,32 @@ def test_an_error_of_any_thread_comes_out_and_ends_the_loop() -> None:
     for count in (1, 2, 3):
         with use_threads(count), pytest.raises(ZeroDivisionError, match="rows 8"):
             for_row_blocks(work, 40)
+
+
+def test_a_loop_inside_a_loop_does_not_wait_for_a_thread_of_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool's only thread is in the outer loop: nobody could begin what an inner loop gives away."""
+    pool = ThreadPoolExecutor(1)
+    monkeypatch.setattr(threads, "thread_pool", lambda: pool)
+    meeting = threading.Barrier(2, timeout=10)
+    seen = np.zeros((2, 8), int)
+
+    def outer(block: slice) -> None:
+        meeting.wait()
+
+        def inner(columns: slice) -> None:
+            seen[block, columns] += 1
+
+        for_row_blocks(inner, 8, height=4)
+
+    def run() -> None:
+        with use_threads(2):
+            for_row_blocks(outer, 2, height=1)
+
+    runner = threading.Thread(target=run, daemon=True)
+    runner.start()
+    runner.join(10)
+    assert not runner.is_alive()
+    assert (seen == 1).all()
 
 
 def test_numpys_error_state_reaches_every_thread() -> None:
