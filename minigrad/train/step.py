@@ -89,8 +89,7 @@ def gradient_step(
     counts = [targets.size for _, targets in pieces]
     factor = scaler.factor if scaler else 1.0
     if threads is not None:
-        replica.start_backward(share)
-        loss = threads.accumulate(lambda *piece: loss_of(piece), pieces, factor)
+        loss = threads.accumulate(lambda *piece: loss_of(piece), pieces, factor, lambda: replica.start_backward(share))
     else:
         loss = accumulate_gradients(loss_of, pieces, counts, factor, lambda: replica.start_backward(share))
     replica.average_gradients(share)

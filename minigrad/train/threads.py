@@ -116,23 +116,30 @@ class BatchThreads:
         return sum(loss for loss, _ in answers)
 
     def accumulate(
-        self, loss_function: Callable[..., Tensor], micro_batches: Sequence[tuple[Array, ...]], scale: float = 1.0
+        self,
+        loss_function: Callable[..., Tensor],
+        micro_batches: Sequence[tuple[Array, ...]],
+        scale: float = 1.0,
+        before_last: Callable[[], None] | None = None,
     ) -> float:
         """`backward` on one micro-batch after the other, all elements of its last array being targets.
 
         Args:
             loss_function, scale: as for `backward`.
             micro_batches: each a tuple of arrays.
+            before_last: called before the last of them: gradients are complete once that is done, not sooner.
 
         Returns:
             The mean loss over all targets.
         """
         weights = weights_of([piece[-1].size for piece in micro_batches])
-        return sum(
-            self.backward(loss_function, *piece, scale=scale * weight) * weight
-            for piece, weight in zip(micro_batches, weights, strict=True)
-            if weight > 0.0
-        )
+        due = [(piece, weight) for piece, weight in zip(micro_batches, weights, strict=True) if weight > 0.0]
+        mean = 0.0
+        for number, (piece, weight) in enumerate(due, start=1):
+            if number == len(due) and before_last is not None:
+                before_last()
+            mean += self.backward(loss_function, *piece, scale=scale * weight) * weight
+        return mean
 
     def _run(self, work: Callable[[int], Answer], count: int) -> list[Answer]:
         """work(0), work(1), ... each in a thread of its own, the first in this one; all are done afterwards."""

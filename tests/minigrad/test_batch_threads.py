@@ -234,6 +234,20 @@ def test_accumulation_and_threads_together() -> None:
     assert_close(gradients(model), whole)
 
 
+def test_before_the_last_micro_batch_is_when_gradients_may_leave() -> None:
+    """A gradient that leaves for other ranks when it is complete must not leave after the first micro-batch."""
+    model, calls = gpt(), []
+
+    def loss_of(x: np.ndarray, y: np.ndarray) -> mg.Tensor:
+        calls.append(len(x))
+        return model.loss(x, y)
+
+    pieces = [(tokens(n), tokens(n, seed=n)) for n in (1, 2, 3)]
+    pieces.append((tokens(0), tokens(0)))  # without targets: the one before is the last
+    BatchThreads(model, 1).accumulate(loss_of, pieces, before_last=lambda: calls.append(0))
+    assert calls == [1, 2, 0, 3]
+
+
 def test_bad_input_is_refused() -> None:
     model = gpt()
     with pytest.raises(ValueError, match="count=0 threads must be at least 1"):
