@@ -57,6 +57,7 @@ def mpi_buffer(comm: Any, array: Any, *, direct: bool = False, writes: bool = Tr
     yield host
     if writes:
         array.set(host)
+        wait_for_stream()  # the copy is queued, and the host's memory is given out again
 
 
 def is_on_gpu(array: Any) -> bool:

@@ -44,6 +44,7 @@ def test_a_staged_array_goes_there_and_back(shape: tuple[int, ...], cupy: Module
         assert isinstance(buffer, np.ndarray)
         np.testing.assert_array_equal(buffer, numbers)
         buffer += 1
+    assert cupy.waited == ["stream", "stream"]  # the copy back is queued; then the memory is somebody else's
     np.testing.assert_array_equal(x.get(), numbers + 1)
     assert cupy.pinned == ([] if 0 in shape else [numbers.nbytes])
 
