@@ -26,7 +26,9 @@ def exponential(x: Array, out: Array) -> Array:
 @cache
 def exp2_is_vectorised() -> bool:
     """Whether NumPy runs a float32 exp2 in the wide registers of this processor, and not a number at a time."""
-    from numpy.lib.introspect import opt_func_info
-
+    try:
+        from numpy.lib.introspect import opt_func_info
+    except ImportError:  # NumPy 2.0 does not tell
+        return False
     current = opt_func_info(func_name="^exp2$").get("exp2", {}).get("ff", {}).get("current", "baseline")
     return not current.startswith("baseline")

@@ -9,6 +9,8 @@ their order, so that the number of threads changes no bit.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,8 @@ def layer_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tupl
 
     Source: Ba, Kiros and Hinton, Layer Normalization, 2016, equation 3.
     """
+    if x.dtype == np.float16:
+        return by_way_of_float32(layer_norm_forward, x, weight, bias, eps=eps)
     rows, y, x_hat, inverse = outputs(x)
     columns = rows.shape[1]
 
@@ -56,6 +60,8 @@ def layer_norm_backward(
 
     Cost: 12 bytes of memory traffic per float32 element, 10 passes over a block in the cache.
     """
+    if grad.dtype == np.float16:
+        return by_way_of_float32(layer_norm_backward, grad, x_hat, inverse_deviation, weight)
     # With h = grad * weight and means over a row: dx = (h - mean(h) - x_hat mean(h x_hat)) / deviation. The two
     # subtractions take out of h what the mean and the variance, both functions of x, cancel.
     rows, rows_hat, inverse, dx = matrices(grad, x_hat, inverse_deviation)
@@ -94,6 +100,8 @@ def rms_norm_forward(x: Array, weight: Array, eps: float) -> tuple[Array, Array,
 
     Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019, equation 4.
     """
+    if x.dtype == np.float16:
+        return by_way_of_float32(rms_norm_forward, x, weight, eps=eps)
     rows, y, x_hat, inverse = outputs(x)
 
     def work(block: slice) -> None:
@@ -111,6 +119,8 @@ def rms_norm_backward(grad: Array, x_hat: Array, inverse_rms: Array, weight: Arr
 
     Cost: 12 bytes of memory traffic per float32 element, 7 passes over a block in the cache.
     """
+    if grad.dtype == np.float16:
+        return by_way_of_float32(rms_norm_backward, grad, x_hat, inverse_rms, weight)
     # With h = grad * weight and the mean over a row: dx = (h - x_hat mean(h x_hat)) / rms.
     rows, rows_hat, inverse, dx = matrices(grad, x_hat, inverse_rms)
     columns, height = rows.shape[1], column_block(rows)
@@ -138,6 +148,11 @@ def column_sum(rows: Array, times: Array | None = None) -> Array:
     if times is not None:
         return np.einsum("nc,nc->c", rows, times)
     return np.ones(len(rows), dtype=rows.dtype) @ rows
+
+
+def by_way_of_float32(kernel: Callable[..., tuple[Array, ...]], *arrays: Array, **settings: float) -> Any:
+    """A kernel on float16 arrays: computed in float32, since a sum along a row soon exceeds float16's 65504."""
+    return tuple(result.astype(np.float16) for result in kernel(*(a.astype(np.float32) for a in arrays), **settings))
 
 
 # ------------------------------------------------------------------------------------------------- shapes

@@ -26,7 +26,7 @@ import numpy as np
 from minigrad.device import Array
 
 BAND = 64  # rows of scores in a band
-SMALL = 40.0  # e^40 is 2e17: in float32 a sum of 1e21 of them is finite, and e^-40 has all its digits
+SMALL = 40.0  # e^40 is 2e17: in float32 a sum of 1e21 of them is finite, and e^-40 has all its digits; not in float16
 AT_A_TIME = 1 << 18  # scores: a megabyte of float32, about the L2 cache; fewer cost more in calls
 
 
@@ -76,7 +76,7 @@ def packed_attention_forward(qkv: Array, heads: int, causal: bool) -> tuple[Arra
         some_out, sums = cut_heads(out[some], heads), kept.sums[some]
         for (rows, keys), weights, hidden in zip(cut, kept.bands, later, strict=True):
             scores = np.matmul(query[:, :, rows], key_columns[..., :keys], out=weights[some])
-            small = scores.max() < SMALL and scores.min() > -SMALL
+            small = qkv.dtype != np.float16 and scores.max() < SMALL and scores.min() > -SMALL
             if causal:
                 scores += hidden
             if not small:

@@ -105,6 +105,8 @@ def cross_entropy_backward(grad: Array, logits: Array, targets: Array, log_sum: 
     Cost: 2 passes over a block in the cache: exp(logits) exp(-log_sum) grad, where neither is too large, is a pass less
     than exp(logits - log_sum) grad.
     """
+    if not fits(logits, -1):
+        return naive_cpu.cross_entropy_backward(grad, logits, targets, log_sum)
     dlogits = np.empty(logits.shape, logits.dtype)
 
     def work(block: slice) -> None:

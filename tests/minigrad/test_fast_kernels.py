@@ -6,6 +6,7 @@ Tolerances: docs/conventions.md, rows `same-math` and `same-math-32`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigrad.kernels import cpu, naive_cpu, threads
+from minigrad.kernels.exponential_cpu import exp2_is_vectorised
 from minigrad.kernels.threads import use_threads
 
 SAME_MATH = {"float32": 1e-5, "float64": 1e-12}
@@ -220,6 +222,51 @@ def test_half_precision_is_computed_in_float32(form: str) -> None:
     ):
         assert ours.dtype == np.float16
         np.testing.assert_allclose(ours, plain, rtol=1e-3, atol=1e-6)
+
+
+def test_cross_entropy_of_half_precision_logits_whose_exponentials_are_none() -> None:
+    """exp(12) is beyond float16's 65504. Row `same-math` cannot hold here: eps of float16 is 1e-3."""
+    logits, targets = draw(0, (4, 9), "float16", scale=20.0), np.array([0, 3, 8, 5])
+    ours = cpu.cross_entropy_backward(np.ones(4, "float16"), logits, targets, cpu.cross_entropy_forward(logits, targets)[1])
+    wide = logits.astype("float64")
+    plain = naive_cpu.cross_entropy_backward(
+        np.ones(4), wide, targets, naive_cpu.cross_entropy_forward(wide, targets)[1]
+    )
+    assert ours.dtype == np.float16
+    np.testing.assert_allclose(ours, plain, rtol=0, atol=2e-2)  # logits near 40 are rounded to 1/32
+
+
+@pytest.mark.parametrize("mean", [0.0, 10.0, 100.0])
+def test_norms_of_half_precision_rows_whose_sums_are_beyond_it(mean: float) -> None:
+    """1024 numbers near 100 add up to 1e5, and their squares to 1e7. Within two roundings of float16 each."""
+    x = (draw(0, (8, 1024), "float64") + mean).astype("float16")
+    weight, bias, grad = (draw(seed, shape, "float16") for seed, shape in ((1, (1024,)), (2, (1024,)), (3, (8, 1024))))
+    wide, wide_weight, wide_bias, wide_grad = (a.astype("float64") for a in (x, weight, bias, grad))
+    ours = cpu.layer_norm_forward(x, weight, bias, EPS), cpu.rms_norm_forward(x, weight, EPS)
+    plain = (
+        naive_cpu.layer_norm_forward(wide, wide_weight, wide_bias, EPS),
+        naive_cpu.rms_norm_forward(wide, wide_weight, EPS),
+    )
+    back = cpu.layer_norm_backward(grad, *ours[0][1:], weight), cpu.rms_norm_backward(grad, *ours[1][1:], weight)
+    plain_back = (
+        naive_cpu.layer_norm_backward(wide_grad, *plain[0][1:], wide_weight),
+        naive_cpu.rms_norm_backward(wide_grad, *plain[1][1:], wide_weight),
+    )
+    for mine, other in zip((*ours, *back), (*plain, *plain_back), strict=True):
+        for a, b in zip(mine, other, strict=True):
+            assert a.dtype == np.float16
+            np.testing.assert_allclose(a, b, rtol=0, atol=2e-3 * max(np.abs(b).max(), 1e-3))
+
+
+def test_a_numpy_that_does_not_tell_of_its_loops_computes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy 2.0 has no numpy.lib.introspect."""
+    monkeypatch.setitem(sys.modules, "numpy.lib.introspect", None)
+    exp2_is_vectorised.cache_clear()
+    try:
+        x = draw(0, (3, 5), "float32")
+        assert_same(cpu.softmax_forward(x), naive_cpu.softmax_forward(x))
+    finally:
+        exp2_is_vectorised.cache_clear()
 
 
 def test_an_unknown_form_is_refused() -> None:

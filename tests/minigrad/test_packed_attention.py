@@ -68,6 +68,16 @@ def test_one_large_score_in_one_row_does_not_spoil_the_others() -> None:
         assert_as_plain(qkv, 1, True)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_half_precision_scores_whose_exponentials_are_none(causal: bool) -> None:
+    """exp(12) is beyond float16's 65504. Scores near 25 are rounded to 1/64 there, outputs near 6 to 1/256."""
+    qkv = (np.random.default_rng(0).normal(size=(2, 16, 48)) * 3).astype(np.float16)
+    out, _ = cpu.packed_attention_forward(qkv, 2, causal)
+    plain, _ = cpu.attention_forward(*split_heads(qkv.astype(np.float64), 2), causal)
+    assert out.dtype == np.float16
+    np.testing.assert_allclose(cut_heads(out, 2), plain, rtol=0, atol=0.05)
+
+
 def test_not_a_number_stays_visible() -> None:
     qkv = np.random.default_rng(0).normal(size=(1, 4, 6))
     qkv[0, 0, 0] = np.nan
