@@ -10,6 +10,7 @@ targets, and batch normalisation, whose statistics are a part's own, is refused.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
@@ -60,7 +61,8 @@ class BatchThreads:
                 "variance of its own rows; use count=1"
             )
         self.model, self.count = model, count
-        self._pool = ThreadPoolExecutor(count - 1, "batch") if count > 1 else None
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0  # whose threads the pool has
         self._blas = _blas_controller() if count > 1 else None
 
     def backward(
@@ -143,19 +145,25 @@ class BatchThreads:
 
     def _run(self, work: Callable[[int], Answer], count: int) -> list[Answer]:
         """work(0), work(1), ... each in a thread of its own, the first in this one; all are done afterwards."""
-        if self._pool is None or count == 1 or is_watched():  # a profiler sees one operation at a time
+        if self._blas is None or count == 1 or is_watched():  # a profiler sees one operation at a time
             return [work(position) for position in range(count)]
-        assert self._blas is not None
+        pool = self._own_pool()
         with self._blas.limit(limits=1, user_api="blas"), use_threads(1):
             # Each has a copy of the modes that are set here: no_grad, autocast, NumPy's errstate.
             others: list[Future[Answer]] = [
-                self._pool.submit(copy_context().run, work, position) for position in range(1, count)
+                pool.submit(copy_context().run, work, position) for position in range(1, count)
             ]
             try:
                 first = copy_context().run(work, 0)
             finally:  # also after an error or Ctrl-C: nobody goes on while another thread is at work on the model
                 wait(others)
             return [first, *[other.result() for other in others]]
+
+    def _own_pool(self) -> ThreadPoolExecutor:
+        """The threads, made at the first use in each process: a forked child has none of its parent's."""
+        if self._pool is None or self._process != os.getpid():
+            self._pool, self._process = ThreadPoolExecutor(self.count - 1, "batch"), os.getpid()
+        return self._pool
 
 
 def can_share_batch(model: Module) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -246,6 +249,29 @@ def test_before_the_last_micro_batch_is_when_gradients_may_leave() -> None:
     pieces.append((tokens(0), tokens(0)))  # without targets: the one before is the last
     BatchThreads(model, 1).accumulate(loss_of, pieces, before_last=lambda: calls.append(0))
     assert calls == [1, 2, 0, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    """In another process, since a fork beside threads is what Python warns of."""
+    code = """if True:
+        import os, signal, warnings
+        import numpy as np
+        from minigrad import nn
+        from minigrad.train import BatchThreads
+        warnings.simplefilter("ignore")
+        model = nn.Linear(3, 2, rng=np.random.default_rng(0))
+        threads = BatchThreads(model, 2)
+        def run():
+            threads.backward(lambda x: (model(nn.Parameter(x)) ** 2).mean(), np.ones((4, 3), np.float32))
+        run()
+        if os.fork() == 0:
+            signal.alarm(20)
+            run()
+            os._exit(0)
+        raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_bad_input_is_refused() -> None:
