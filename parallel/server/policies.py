@@ -78,8 +78,8 @@ class Policy:
 
     @property
     def gate(self) -> int:
-        """Another number whenever somebody who had to wait may perhaps read: until then nobody need ask again."""
-        return 0
+        """Another number whenever somebody who had to wait may perhaps read: until then nobody is asked again."""
+        raise NotImplementedError
 
     @property
     def slowest(self) -> int:
@@ -111,6 +111,11 @@ class Asynchronous(Policy):
     def may_read(self, worker: int) -> bool:
         """Always."""
         return True
+
+    @property
+    def gate(self) -> int:
+        """Nobody waits."""
+        return 0
 
 
 class Synchronous(Policy):

@@ -160,6 +160,16 @@ def test_the_slowest_is_the_least_clock_whoever_pushes_or_dies(events: list[tupl
         assert policy.slowest == min(policy.clocks.values(), default=0)
 
 
+def test_a_policy_must_say_when_those_who_wait_are_asked_again() -> None:
+    """With a gate that never moves whoever has to wait would wait for ever."""
+
+    class Mine(Policy):
+        arrived, may_read = Asynchronous.arrived, Asynchronous.may_read
+
+    with pytest.raises(NotImplementedError):
+        run(Mine, 1, 3)
+
+
 def test_equal_workers_take_turns_with_staleness_d_minus_1() -> None:
     _, service = run(Asynchronous, 4, 60).results[SERVER]
     assert [push.staleness for push in service.pushes if push.update] == [min(t, 3) for t in range(60)]
