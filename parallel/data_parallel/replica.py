@@ -30,7 +30,7 @@ from parallel.collectives.auto import choose
 from parallel.comm import clock, communication_stream
 from parallel.comm.abort import end_job_on_exception
 from parallel.data_parallel.bucket import Bucket, make_buckets
-from parallel.data_parallel.same_model import copy_from_rank_0, refuse_different_models
+from parallel.data_parallel.same_model import copy_from_rank_0, refuse_different_models, refuse_gpu_model
 
 
 class DataParallel:
@@ -56,8 +56,8 @@ class DataParallel:
             the machine, so name one, such as "ring", where the last bits shall be the same on every machine.
 
     Raises:
-        ValueError: bucket_mb not positive, no such algorithm, a model without parameters, or one that is not the same
-            on all ranks.
+        ValueError: bucket_mb not positive, no such algorithm, a model without parameters, on a GPU, or one that is not
+            the same on all ranks.
 
     Cost at the start: a broadcast of every array, and a ring all-reduce of p numbers.
 
@@ -77,6 +77,7 @@ class DataParallel:
     ) -> None:
         if not bucket_mb > 0.0:
             raise ValueError(f"bucket_mb={bucket_mb} must be positive")
+        refuse_gpu_model(model)
         self.model, self.comm, self.algorithm = model, comm, algorithm
         choose(comm, 0, algorithm)  # refuses what is none
         self.rank, self.size = comm.Get_rank(), comm.Get_size()

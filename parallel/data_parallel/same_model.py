@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.device import device_of
 from minigrad.nn import Module
 from parallel.collectives.ring import ring_all_reduce
 from parallel.collectives.tree import broadcast
@@ -16,6 +17,20 @@ from parallel.collectives.tree import broadcast
 def named_arrays(model: Module) -> list[tuple[str, NDArray[Any]]]:
     """Name and memory of every parameter, tied ones once, and of every buffer."""
     return [(name, parameter.data) for name, parameter in model.named_parameters()] + list(model.named_buffers())
+
+
+def refuse_gpu_model(model: Module) -> None:
+    """Refuse arrays that are not in the host's memory, where the ranks' gradients are gathered.
+
+    Raises:
+        ValueError: a parameter or buffer lies on a GPU.
+    """
+    for name, array in named_arrays(model):
+        if device_of(array) != "cpu":
+            raise ValueError(
+                f"model has {name} on {device_of(array)}, must be on cpu to be trained by several ranks: "
+                'model.to("cpu"), or average the gradients through parallel.comm.device_buffers.mpi_buffer'
+            )
 
 
 def refuse_different_models(model: Module, comm: Any) -> None:

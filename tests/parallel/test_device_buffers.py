@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from stand_in_cupy import ndarray, stand_in
 
+from minigrad import nn
 from parallel import ring_all_reduce, simulate
 from parallel.comm import device_buffers
 from parallel.comm.device_buffers import library_is_cuda_aware, mpi_buffer
+from parallel.data_parallel import DataParallel
+from parallel.sharded import Zero1, Zero3
 
 
 @pytest.fixture
@@ -88,6 +91,15 @@ def test_a_collective_adds_gpu_arrays_up(cupy: ModuleType) -> None:
 
     for total in simulate(program, ranks=4).results:
         np.testing.assert_array_equal(total, 6.0)
+
+
+@pytest.mark.parametrize("strategy", [DataParallel, Zero1, Zero3])
+def test_a_model_on_a_gpu_is_refused_by_name(strategy: Any, cupy: ModuleType) -> None:
+    def program(comm: Any) -> None:
+        strategy(nn.Linear(3, 2, rng=np.random.default_rng(0)).to("cuda"), comm)
+
+    with pytest.raises(ValueError, match="model has weight on cuda, must be on cpu to be trained by several ranks"):
+        simulate(program, ranks=2)
 
 
 @pytest.mark.parametrize(("says", "aware"), [(1, True), (0, False), (None, False)])
