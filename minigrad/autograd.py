@@ -34,6 +34,9 @@ def topological_order(root: Any, stop: frozenset[int] = frozenset()) -> list[Any
     Returns:
         Nodes and leaf tensors.
 
+    Raises:
+        RuntimeError: the graph was released by an earlier walk.
+
     Cost: O(nodes + edges).
     """
     order: list[Any] = []

@@ -268,7 +268,15 @@ Function.tensor_type = Tensor
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """a where the condition holds, b elsewhere; one of a and b must be a tensor."""
+    """a where the condition holds, b elsewhere.
+
+    Args:
+        condition: booleans, an array or a tensor; broadcast.
+        a, b: one of them a tensor; the other may be a number.
+
+    Raises:
+        TypeError: neither is a tensor.
+    """
     if isinstance(a, Tensor):
         left, right = same_dtype(a, b)
     elif isinstance(b, Tensor):
@@ -304,7 +312,11 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
 
 def cat(tensors: list[Tensor] | tuple[Tensor, ...], dim: int = 0) -> Tensor:
-    """Join tensors along an axis they have."""
+    """Join tensors along an axis they have.
+
+    Raises:
+        ValueError: no tensors, or shapes that differ on another axis.
+    """
     if not tensors:
         raise ValueError("cat needs at least one tensor, got none")
     return Concatenate.apply(*tensors, axis=dim)

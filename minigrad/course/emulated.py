@@ -277,7 +277,11 @@ def planted(exercise: Exercise, mutant: str) -> Iterator[None]:
 
 
 def run(check: ModuleType, case: dict[str, Any]) -> Any:
-    """The right answer to a case, by NumPy; or a mutant's, by the emulator, inside `planted`."""
+    """The right answer to a case, by NumPy; or a mutant's, by the emulator, inside `planted`.
+
+    Raises:
+        LaunchError: the mutant's launch ended without a result.
+    """
     chosen = PLANTED.get()
     if chosen is None:
         return check.expected(case)

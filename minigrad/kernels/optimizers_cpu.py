@@ -1,11 +1,12 @@
-"""Optimizer updates in blocks: every array is read once and written once.
+"""Optimizer updates as kernels: the names and signatures of the GPU's, on NumPy arrays.
 
-The rules in minigrad/optim/rules.py say what an update is, one NumPy expression after the other. Each expression reads
-whole arrays from memory and writes one back. These kernels do the same operations in the same order on one block
-after another, so that all but the first read and the last write of a number find it in the cache. The result is the
-same to the last bit.
+The rules in minigrad/optim/rules.py say what an update is, one NumPy expression after the other, and training uses
+those, on any device: optim/blockwise.py applies them to one block after another. These kernels are the same update
+taken apart to single operations that all write to one buffer, also in blocks, which here may go to several threads.
+They are what the CUDA kernels in cuda/optimizers.cu are compared with. The result is the rule's to the last bit.
 
-MEMORY ACCESSES per element, in units of one number, where the arrays are larger than the cache:
+MEMORY ACCESSES per element, in units of one number, where the arrays are larger than the cache; the rules' as if each
+expression were applied to whole arrays:
 
     AdamW    rule 32     m *= b (2), (1 - b) grad (2), m += (3), grad grad (2), *= (2), v *= b (2), v += (3), root (2),
                          three scalings of the step (6), quotient (3), p *= (2), p -= (3)
