@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeAlias
 
-from minigrad.device import Array
+from minigrad.device import Array, device_of
 from minigrad.kernels.threads import for_row_blocks
 from minigrad.optim import saved_state
 from minigrad.optim.hyperparameters import RANGES, Ranges, check, rule_arguments
@@ -130,7 +130,10 @@ class Optimizer:
             for position, parameter, group in due[some]:
                 self._update(position, parameter, group)
 
-        for_row_blocks(update, len(due), numbers // max(len(due), 1), height=1)  # on threads, if there is enough to do
+        if any(device_of(parameter.data) != "cpu" for _, parameter, _ in due):  # a GPU's stream is that of a thread
+            update(slice(0, len(due)))
+        else:
+            for_row_blocks(update, len(due), numbers // max(len(due), 1), height=1)  # on threads, if it is much
 
     def _update(self, position: int, parameter: Trainable, group: Group) -> None:
         self.steps[position] += 1

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from stand_in_cupy import ndarray
 
+from minigrad import nn, optim
 from minigrad.kernels import threads
 from minigrad.kernels.optimizers_cpu import adamw_update, sgd_update
 from minigrad.kernels.threads import use_threads
@@ -78,3 +83,25 @@ def test_arrays_in_any_order_of_memory() -> None:
     by_rule = normal((6, 8), "float64", 0)[:, ::2].copy()
     rules.adamw(by_rule, grad, {}, 1e-2, 1, betas=(0.9, 0.99), weight_decay=0.1)
     np.testing.assert_array_equal(theirs, by_rule)
+
+
+@pytest.mark.parametrize(("gpu", "count"), [(False, 2), (True, 1)])
+def test_parameters_share_the_threads_but_those_of_a_gpu_stay_in_the_callers(gpu: bool, count: int) -> None:
+    """CuPy's current stream belongs to a thread: another one would not wait for what the caller's has queued."""
+    seen: list[int] = []
+
+    class Slow(optim.Optimizer):
+        """Slow enough for a second thread to join in."""
+
+        @staticmethod
+        def rule(param: Any, grad: Any, state: rules.State, lr: float, t: int) -> None:
+            time.sleep(0.02)
+            seen.append(threading.get_ident())
+
+    params = [nn.Parameter(np.ones(8)) for _ in range(6)]
+    for parameter in params:
+        parameter.grad = parameter.detach()
+        if gpu:
+            parameter.data = ndarray(np.ones(8))  # type: ignore[assignment]
+    Slow(params, lr=0.1).step()
+    assert (len(seen), len(set(seen))) == (6, count)
