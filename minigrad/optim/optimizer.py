@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from minigrad.device import Array, device_of
-from minigrad.kernels.threads import for_row_blocks
+from minigrad.kernels import threads
 from minigrad.optim import saved_state
 from minigrad.optim.hyperparameters import RANGES, Ranges, check, rule_arguments
 from minigrad.optim.rules import State
@@ -130,10 +130,10 @@ class Optimizer:
             for position, parameter, group in due[some]:
                 self._update(position, parameter, group)
 
-        if any(device_of(parameter.data) != "cpu" for _, parameter, _ in due):  # a GPU's stream is that of a thread
-            update(slice(0, len(due)))
+        if numbers >= threads.THREADS_FROM and can_go_side_by_side([parameter.data for _, parameter, _ in due]):
+            threads.for_row_blocks(update, len(due), numbers // max(len(due), 1), height=1)
         else:
-            for_row_blocks(update, len(due), numbers // max(len(due), 1), height=1)  # on threads, if it is much
+            update(slice(0, len(due)))
 
     def _update(self, position: int, parameter: Trainable, group: Group) -> None:
         self.steps[position] += 1
@@ -191,6 +191,17 @@ class Optimizer:
             group.update(saved)
         self.steps = steps
         self.state = arrays
+
+
+def can_go_side_by_side(arrays: Sequence[Array]) -> bool:
+    """Whether threads may write to these arrays at the same time.
+
+    Not where two of them are the same memory, as weights tied by `.data` are: one would write over what the other has
+    added. And not on a GPU, where a stream is a thread's own: another would not wait for what is queued in it.
+    """
+    if any(device_of(array) != "cpu" for array in arrays):
+        return False
+    return len({array.__array_interface__["data"][0] for array in arrays}) == len(arrays)
 
 
 def as_groups(params: Iterable[Trainable] | Iterable[Group]) -> list[Group]:

@@ -85,9 +85,9 @@ def test_arrays_in_any_order_of_memory() -> None:
     np.testing.assert_array_equal(theirs, by_rule)
 
 
-@pytest.mark.parametrize(("gpu", "count"), [(False, 2), (True, 1)])
-def test_parameters_share_the_threads_but_those_of_a_gpu_stay_in_the_callers(gpu: bool, count: int) -> None:
-    """CuPy's current stream belongs to a thread: another one would not wait for what the caller's has queued."""
+@pytest.mark.parametrize(("where", "count"), [("apart", 2), ("on a GPU", 1), ("in one place", 1)])
+def test_parameters_go_side_by_side_where_that_changes_nothing(where: str, count: int) -> None:
+    """On a GPU another thread's stream would not wait for the caller's; in one place updates would get lost."""
     seen: list[int] = []
 
     class Slow(optim.Optimizer):
@@ -101,7 +101,9 @@ def test_parameters_share_the_threads_but_those_of_a_gpu_stay_in_the_callers(gpu
     params = [nn.Parameter(np.ones(8)) for _ in range(6)]
     for parameter in params:
         parameter.grad = parameter.detach()
-        if gpu:
+        if where == "on a GPU":
             parameter.data = ndarray(np.ones(8))  # type: ignore[assignment]
+    if where == "in one place":
+        params[5].data = params[0].data
     Slow(params, lr=0.1).step()
     assert (len(seen), len(set(seen))) == (6, count)
