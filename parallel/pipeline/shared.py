@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from minigrad.nn import Parameter
-from minigrad.optim.norms import sum_of_squares
 from minigrad.tensor import Tensor
 from parallel.collectives.ring import ring_all_reduce
 from parallel.pipeline.stage import Array
@@ -60,11 +59,6 @@ class SharedWeights:
     def counts(self, name: str) -> bool:
         """Whether this rank counts a weight where all weights of the model are to be counted once: its first holder."""
         return self.first_holder[name] == self.rank
-
-    def squared_norm(self) -> float:
-        """The sum of squares of the gradients that this rank counts."""
-        gradients = [weight.grad for name, weight in self.weights.items() if self.counts(name)]
-        return sum(sum_of_squares(gradient.data) for gradient in gradients if gradient is not None)
 
 
 def _sum_over(comm: Any, weights: Sequence[Parameter]) -> None:

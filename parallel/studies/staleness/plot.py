@@ -23,9 +23,6 @@ INK = "#1f2328"
 # Growth beyond a factor of 10^6 either way is drawn as 10^6: it is only more of the same.
 DECADES = 6
 
-# Labels of the vertical axis, those that fit.
-TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
-
 # Updates in each run of the map: enough to tell growth from decay, few enough to leave some colour between.
 ITERATIONS = 300
 

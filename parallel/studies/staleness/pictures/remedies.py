@@ -38,8 +38,6 @@ STEP = 1.06 * float(critical_step(TAU))  # of the panels: the plain run just div
 STEPS = np.geomspace(0.02, 8.0, 600)  # tried for the largest that a remedy bears
 TRIAL = 3000  # updates in each trial
 
-BROWN = "#a65b14"
-
 
 class Recipe(NamedTuple):
     """A remedy of the picture, as a replay takes it."""
