@@ -7,7 +7,8 @@ has, and one row in BENCHES.
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
+
+from minigrad.commands.parts import add_parts, run_part
 
 # Name, module, and what `minigrad bench --help` says of it.
 BENCHES = {
@@ -24,33 +25,10 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the name of the benchmark; the rest is its own."""
-    parser.usage = "minigrad bench NAME [options]"
-    parser.epilog = EXAMPLES
-    parser.add_argument("name", nargs="?", metavar="NAME", choices=BENCHES, help="one of the above")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    """Declare the name of the part; the rest is its own."""
+    add_parts(parser, BENCHES, EXAMPLES, "minigrad bench NAME [options]")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the benchmark that was named, with its own arguments.
-
-    Args:
-        args: `name`, and `rest`, what follows it.
-
-    Returns:
-        What the benchmark returns.
-
-    Raises:
-        ValueError: None was named.
-    """
-    if args.name is None:
-        raise ValueError(f"name what to measure: {', '.join(BENCHES)}")
-    from minigrad.cli import Parser
-
-    bench = import_module(BENCHES[args.name][0])
-    parser = Parser(f"minigrad bench {args.name}", bench.HELP, bench.EXAMPLES)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    bench.add_arguments(parser)
-    own = parser.parse_args(args.rest)
-    args.debug = getattr(args, "debug", False) or own.debug  # the front door looks there
-    return int(bench.run(own))
+    """Run the part that was named; returns what it returns."""
+    return run_part("bench", BENCHES, args, "measure")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
+
+from minigrad.commands.parts import add_parts, run_part
 
 # Name, module, and what `minigrad pipeline --help` says of it.
 PARTS = {
@@ -27,32 +28,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the name of the part; the rest is its own."""
-    parser.usage = "minigrad pipeline {show,compare,check,search} [options]"
-    parser.epilog = EXAMPLES
-    parser.add_argument("name", nargs="?", metavar="NAME", choices=PARTS, help="one of the above")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    add_parts(parser, PARTS, EXAMPLES, "minigrad pipeline {show,compare,check,search} [options]")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the part that was named, with its own arguments.
-
-    Args:
-        args: `name`, and `rest`, what follows it.
-
-    Returns:
-        What the part returns.
-
-    Raises:
-        ValueError: None was named.
-    """
-    if args.name is None:
-        raise ValueError(f"name what to do: {', '.join(PARTS)}")
-    from minigrad.cli import Parser
-
-    part = import_module(PARTS[args.name][0])
-    parser = Parser(f"minigrad pipeline {args.name}", part.HELP, part.EXAMPLES)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    part.add_arguments(parser)
-    own = parser.parse_args(args.rest)
-    args.debug = getattr(args, "debug", False) or own.debug  # the front door looks there
-    return int(part.run(own))
+    """Run the part that was named; returns what it returns."""
+    return run_part("pipeline", PARTS, args)
