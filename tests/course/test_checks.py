@@ -14,10 +14,10 @@ from minigrad.course.checking import FAILED, PASSED, TO_DO, Examination, check_e
 from minigrad.course.compare import difference
 from minigrad.course.mutants import mutants_of, outcome
 from minigrad.course.process import REFERENCE
-from minigrad.course.proof import HEAD, Row, page, proof
+from minigrad.course.proof import HEAD, Row, page, plant, proof, uproot
 from minigrad.course.report import report
 from minigrad.course.table import EXERCISES, Exercise, exercise
-from minigrad.course.workspace import apply_solution, place, released
+from minigrad.course.workspace import apply_solution, copy_packages, place, released
 
 TABLE = Path(__file__).parents[2] / "docs" / "course" / "mutants.md"
 each_exercise = pytest.mark.parametrize("row", EXERCISES, ids=lambda row: row.key)
@@ -200,3 +200,19 @@ def test_compare_is_not_blind() -> None:
     check = load_check(exercise(4))
     one, other = outcome(check, check.CASES[0])[0], outcome(check, check.CASES[1])[0]
     assert difference(one, other) is not None
+
+
+def test_a_mutant_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    """One copy of the reference serves them all: a function left behind would be caught in another mutant's name."""
+    copy_packages(tmp_path)
+    for row in EXERCISES:
+        for mutant in mutants_of(row):
+            plant(row, mutant, tmp_path)
+            assert not same_as_reference(row, tmp_path), mutant.name
+            uproot(row, tmp_path)
+            assert same_as_reference(row, tmp_path), mutant.name
+
+
+def same_as_reference(row: Exercise, root: Path) -> bool:
+    files = {place(path)[0] for path in row.paths}
+    return all((root / file).read_bytes() == (REFERENCE / file).read_bytes() for file in files)
